@@ -1,0 +1,12 @@
+namespace Platform.Domain.Tests.Format;
+
+/// <summary>The text files beside the tests.</summary>
+internal static class Cases
+{
+    private static string Folder => Path.Combine(AppContext.BaseDirectory, "Format", "cases");
+
+    public static string Read(string name) => File.ReadAllText(Path.Combine(Folder, name));
+
+    public static IEnumerable<string> Named(string folder, string pattern) =>
+        Directory.EnumerateFiles(Path.Combine(Folder, folder), pattern).Select(path => Path.GetRelativePath(Folder, path)).Order(StringComparer.Ordinal);
+}
