@@ -1,1 +1,3 @@
-return 0;
+using Platform.SelfHost.Cli;
+
+return await CommandLine.Run(args);
