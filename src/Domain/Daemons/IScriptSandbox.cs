@@ -28,8 +28,16 @@ public sealed record ScriptOutcome(int ExitCode, JsonElement Result, string Stan
 public interface IScriptSandbox
 {
     /// <exception cref="SandboxUnavailableException">No tier works on this machine.</exception>
+    /// <exception cref="ScriptRefusedException">The job itself cannot be run: its author has to change it.</exception>
     Task<ScriptOutcome> Run(ScriptJob job, CancellationToken cancellation);
 }
 
 /// <summary>This machine offers no isolation; the message says how to get one.</summary>
 public sealed class SandboxUnavailableException(string message) : Exception(message);
+
+/// <summary>The job cannot be run as written.</summary>
+/// <param name="code">script.unknown-runtime, script.runtime-missing, script.environment, script.limits or script.too-large.</param>
+public sealed class ScriptRefusedException(string code, string message) : Exception(message)
+{
+    public string Code { get; } = code;
+}

@@ -1,0 +1,83 @@
+using System.Text;
+
+namespace Platform.Capabilities.Scripts;
+
+/// <summary>One look at all processes of the machine, from /proc.</summary>
+internal sealed class ProcessTrees
+{
+    private static readonly long PageBytes = Environment.SystemPageSize;
+
+    /// <summary>USER_HZ: the unit of /proc/PID/stat, 100 on every machine that .NET runs on.</summary>
+    private const double TicksPerSecond = 100;
+
+    private readonly Dictionary<int, Entry> all = [];
+    private readonly ILookup<int, Entry> children;
+
+    public ProcessTrees()
+    {
+        var buffer = new byte[1024];
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(Path.GetFileName(folder.AsSpan()), out var pid)) { continue; }
+            if (Read(pid, buffer) is { } entry) { all[pid] = entry; }
+        }
+
+        children = all.Values.ToLookup(entry => entry.Parent);
+    }
+
+    public readonly record struct Entry(int Pid, int Parent, int Group, char State, TimeSpan Cpu, long ResidentBytes);
+
+    public IReadOnlyList<Entry> Group(int group) => [.. all.Values.Where(entry => entry.Group == group)];
+
+    public IReadOnlyList<Entry> Descendants(int root)
+    {
+        if (!all.TryGetValue(root, out var first)) { return []; }
+        var found = new List<Entry> { first };
+        for (var i = 0; i < found.Count; i++) { found.AddRange(children[found[i].Pid].Where(child => child.Pid != found[i].Pid)); }
+        return found;
+    }
+
+    /// <summary>Pages shared by several processes counted once in sum. Costs about a millisecond per process, so it is asked only when the cheap figure is over.</summary>
+    public static long ProportionalBytes(Entry entry)
+    {
+        try
+        {
+            foreach (var line in File.ReadLines($"/proc/{entry.Pid}/smaps_rollup"))
+            {
+                if (line.StartsWith("Pss:", StringComparison.Ordinal)) { return long.Parse(line.AsSpan(4).TrimEnd("kB").Trim()) * 1024; }
+            }
+
+            return 0;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // Gone meanwhile, or not ours to look into: the cheap figure, which is never too small.
+            return File.Exists($"/proc/{entry.Pid}/stat") ? entry.ResidentBytes : 0;
+        }
+    }
+
+    private static Entry? Read(int pid, byte[] buffer)
+    {
+        int length;
+        try
+        {
+            using var file = File.OpenHandle($"/proc/{pid}/stat");
+            length = RandomAccess.Read(file, buffer, 0);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+
+        // pid (name) state ppid pgrp ...; the name may hold anything, so count from its last parenthesis.
+        var fields = Encoding.ASCII.GetString(buffer, 0, length);
+        var end = fields.LastIndexOf(')');
+        if (end < 0) { return null; }
+        var rest = fields[(end + 2)..].Split(' ');
+        if (rest.Length < 22) { return null; }
+        var ticks = Number(11) + Number(12) + Number(13) + Number(14);
+        return new Entry(pid, (int)Number(1), (int)Number(2), rest[0][0], TimeSpan.FromSeconds(ticks / TicksPerSecond), Number(21) * PageBytes);
+
+        long Number(int index) => long.TryParse(rest[index], out var value) ? value : 0;
+    }
+}
