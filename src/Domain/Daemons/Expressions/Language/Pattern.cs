@@ -35,7 +35,7 @@ internal sealed class Pattern
         }
         catch (NotSupportedException)
         {
-            throw new ExpressionException("The pattern needs backtracking (lookaround, back reference, atomic group), which is not offered.", offset);
+            throw new ExpressionException("The pattern needs backtracking (lookaround, back reference, atomic group) or is too large.", offset);
         }
         catch (ArgumentException error)
         {
