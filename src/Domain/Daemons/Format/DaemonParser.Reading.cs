@@ -248,7 +248,9 @@ public static partial class DaemonParser
             var onExceed = Text(node["on_exceed"]) switch { "ask" => OnExceed.Ask, "downgrade" => OnExceed.Downgrade, _ => OnExceed.Stop };
             if (onExceed is not OnExceed.Stop) { NotYet($"on_exceed: {node["on_exceed"]!.Text}", node["on_exceed"]!.Location, "write on_exceed: stop"); }
 
-            return new Budget(Money(node["credits"]), Money(node["usd"]), Long(node["tokens"]), Whole(node["tool_calls"]), Duration(node["wall"]), onExceed);
+            var budget = new Budget(Money(node["credits"]), Money(node["usd"]), Long(node["tokens"]), Whole(node["tool_calls"]), Duration(node["wall"]), onExceed);
+            Source.Add(budget, node);
+            return budget;
         }
 
         private Permissions Permissions(YamlNode? node)

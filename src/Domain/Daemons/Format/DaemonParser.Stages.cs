@@ -144,6 +144,8 @@ public static partial class DaemonParser
                 }
             }
 
+            if (kind is "set" or "raise" && node.Find("output") is { } unused) { Error("DMN017", $"Stage '{id}': 'output' has no meaning on a stage of kind {kind}.", unused.KeyLocation); }
+
             // A kind that does not run says so as a whole; the rest of its keys says nothing more.
             if (!SupportedKinds.Contains(kind)) { return; }
 
