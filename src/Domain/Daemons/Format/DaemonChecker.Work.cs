@@ -8,7 +8,7 @@ public static partial class DaemonChecker
 {
     private const string LocalAgent = "local";
 
-    private static readonly string[] Extractions = ["dates", "amounts", "emails", "key_phrases"];
+    private static readonly string[] Extractions = ["dates", "amounts", "emails", "urls", "key_phrases"];
 
     private sealed partial class Checking
     {
@@ -29,7 +29,15 @@ public static partial class DaemonChecker
                 else { Warn("DMN117", $"No agent '{model}' is available here; {available[0]} is asked instead.", location); }
             }
 
-            if (stage.Agent.Models.Contains(LocalAgent) && stage.Common.Output?.Schema is { } schema) { LocalSchema(stage, schema); }
+            if (!stage.Agent.Models.Contains(LocalAgent)) { return; }
+
+            // With output.as the agent answers text, which is then reshaped.
+            if (stage.Common.Output is { Schema: { } schema, As: null }) { LocalSchema(stage, schema); }
+
+            if (stage.Common.Input is null && stage.Messages.Count == 0 && (stage.Prompt is null or { Expressions.Count: 0 }))
+            {
+                Error("DMN116", "The local agent answers from data, and this stage hands it none.", ValueOf(stage, "agent"), "add input or messages");
+            }
         }
 
         private static SourceLocation? Model(YamlNode? node, string model)
@@ -55,43 +63,57 @@ public static partial class DaemonChecker
             }
         }
 
-        // The built-in agent classifies by an enum, summarises into 'summary', extracts what x-extract names, and scores 'sentiment'.
-        private void LocalSchema(AgentStage stage, JsonElement schema)
-        {
-            var node = Node(stage)?["output"]?["schema"];
-            var location = node?.Location ?? stage.Common.Location;
-            if (schema.ValueKind is not JsonValueKind.Object || CanAnswer("summary", schema)) { return; }
+        // The built-in agent answers what the schema explains (docs/local-agent.md), and refuses the rest at run time; here it is said before.
+        private void LocalSchema(AgentStage stage, JsonElement schema) =>
+            Answerable(stage, null, schema, Node(stage)?["output"]?["schema"], Node(stage)?["output"]?["schema"]?.Location ?? stage.Common.Location);
 
-            if (!schema.TryGetProperty("properties", out var properties) || properties.ValueKind is not JsonValueKind.Object)
+        private void Answerable(AgentStage stage, string? name, JsonElement schema, YamlNode? node, SourceLocation location)
+        {
+            if (schema.ValueKind is JsonValueKind.Object && !schema.TryGetProperty("const", out _) && Annotation(schema, "x-extract") is null && Annotation(schema, "x-confidence-of") is null
+                && schema.TryGetProperty("properties", out var properties) && properties.ValueKind is JsonValueKind.Object)
             {
-                if (Types.OfShape(schema) is not (ExpressionType.Any or ExpressionType.Map)) { Error("DMN116", "The local agent answers with text, or with an object of properties that it knows.", location); }
+                foreach (var property in properties.EnumerateObject())
+                {
+                    var member = node?["properties"]?.Find(property.Name);
+                    Answerable(stage, property.Name, property.Value, member?.Value, member?.KeyLocation ?? location);
+                }
 
                 return;
             }
 
-            var required = schema.TryGetProperty("required", out var list) && list.ValueKind is JsonValueKind.Array
-                ? list.EnumerateArray().Where(one => one.ValueKind is JsonValueKind.String).Select(one => one.GetString()!).ToHashSet()
-                : [];
-            foreach (var property in properties.EnumerateObject().Where(property => !CanAnswer(property.Name, property.Value)))
-            {
-                var at = node?["properties"]?.Find(property.Name)?.KeyLocation ?? location;
-                const string What = "give it an enum, call it summary (text) or sentiment (a number), or add x-extract: dates, amounts, emails or key_phrases";
-                if (required.Contains(property.Name)) { Error("DMN116", $"The local agent cannot answer '{property.Name}'.", at, What); }
-                else { Warn("DMN116", $"The local agent leaves '{property.Name}' out.", at, What); }
-            }
+            if (CanAnswer(name, schema)) { return; }
+
+            Error(
+                "DMN116",
+                name is null ? "The local agent cannot answer this schema." : $"The local agent cannot answer '{name}'.",
+                location,
+                "give it an enum, call it summary, sentiment or language, or add x-task or x-extract");
         }
 
-        private static bool CanAnswer(string name, JsonElement schema)
+        private static string? Annotation(JsonElement schema, string key) =>
+            schema.TryGetProperty(key, out var value) && value.ValueKind is JsonValueKind.String ? value.GetString() : null;
+
+        private static bool HasLabels(JsonElement schema) =>
+            schema.ValueKind is JsonValueKind.Object && (schema.TryGetProperty("enum", out _) || schema.TryGetProperty("x-labels", out _));
+
+        private static bool CanAnswer(string? name, JsonElement schema)
         {
             if (schema.ValueKind is not JsonValueKind.Object) { return false; }
 
-            if (schema.TryGetProperty("enum", out var labels)) { return labels.ValueKind is JsonValueKind.Array && labels.EnumerateArray().All(label => label.ValueKind is JsonValueKind.String); }
+            if (schema.TryGetProperty("const", out _) || Annotation(schema, "x-confidence-of") is not null || HasLabels(schema)) { return true; }
 
-            if (schema.TryGetProperty("const", out _)) { return true; }
+            if (Annotation(schema, "x-extract") is { } extract) { return Extractions.Contains(extract); }
 
-            if (schema.TryGetProperty("x-extract", out var extract)) { return extract.ValueKind is JsonValueKind.String && Extractions.Contains(extract.GetString()); }
+            var type = Types.OfShape(schema);
+            if (type is ExpressionType.List && schema.TryGetProperty("items", out var items) && HasLabels(items)) { return true; }
 
-            return (name, Types.OfShape(schema)) is ("summary", ExpressionType.String) or ("sentiment", ExpressionType.Number);
+            var task = Annotation(schema, "x-task") ?? (name is null && type is ExpressionType.String ? "summary" : name);
+            return task switch
+            {
+                "summary" or "language" => type is ExpressionType.Any or ExpressionType.String,
+                "sentiment" => type is ExpressionType.Any or ExpressionType.Number,
+                _ => false,
+            };
         }
 
         // Scripts are never templated: what looks like an expression is a variable of the environment, which somebody must set.
