@@ -39,6 +39,14 @@ public sealed class EventTypes
 
     public IReadOnlyCollection<EventType> All => byType.Values;
 
+    /// <summary>Whether <see cref="Read"/> has a type for this alias.</summary>
+    public bool Knows(string alias)
+    {
+        if (byAlias.ContainsKey(alias)) { return true; }
+        var (name, version) = Split(alias);
+        return newest.TryGetValue(name, out var current) && version <= current.Version;
+    }
+
     /// <exception cref="KeyNotFoundException">The type is no event: nothing folds it.</exception>
     public EventType Of(object fact) => byType.TryGetValue(fact.GetType(), out var type)
         ? type

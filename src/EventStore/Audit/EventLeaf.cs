@@ -70,7 +70,7 @@ public static class EventLeaf
     internal static void Hash(in EventRow row, ArrayBufferWriter<byte> scratch, Span<byte> target)
     {
         scratch.ResetWrittenCount();
-        scratch.Write([0]);
+        scratch.Write((ReadOnlySpan<byte>)[0]);
         Write(scratch, row.Tenant, row.StreamId, row.Version, row.Id, row.Alias, row.Json, row.Timestamp, row.CorrelationId, row.CausationId, row.Headers);
         SHA256.HashData(scratch.WrittenSpan, target);
     }

@@ -255,6 +255,7 @@ internal sealed class SealBatch : IDisposable
 
     private async Task Write(long[] seqs, List<(string Tenant, long FirstIndex, long[] Seqs, byte[] Hashes)> leaves, CancellationToken cancellation)
     {
+        var highWater = await HighWater(seqs, cancellation);
         await using var batch = new NpgsqlBatch(connection) { Timeout = store.Context.CommandTimeoutSeconds };
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"insert into {schema}.pl_seals (first_position, last_position, seqs) values ($1, $2, $3)")
         {
@@ -292,30 +293,62 @@ internal sealed class SealBatch : IDisposable
             });
         }
 
-        // Marten's own daemon, where one runs beside us, need not guess how far the log is whole. Our numbers have no holes, so the highest is it, but for
-        // transactions still open below it: those Marten finds by its own gap detection, as without us.
+        // Marten's own daemon, where one runs beside us, need not guess how far the log is whole.
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"""
             insert into {schema}.mt_event_progression (name, last_seq_id) values ('HighWaterMark', $1)
             on conflict (name) do update set last_seq_id = excluded.last_seq_id, last_updated = transaction_timestamp()
             where mt_event_progression.last_seq_id < excluded.last_seq_id
             """)
         {
-            Parameters = { new NpgsqlParameter<long> { TypedValue = HighWater(seqs) } },
+            Parameters = { new NpgsqlParameter<long> { TypedValue = highWater } },
         });
         await batch.ExecuteNonQueryAsync(cancellation);
     }
 
-    private long mark;
+    /// <summary>Numbers that may be remembered above a hole before the table is asked again.</summary>
+    private const int MaxAhead = 100_000;
 
-    /// <summary>The highest number up to which every number is sealed, as far as this sealer has followed; it goes on from there without a hole.</summary>
-    private long HighWater(long[] seqs)
+    private readonly SortedSet<long> ahead = [];
+    private long mark = -1;
+
+    /// <summary>The highest number up to which every one is there.</summary>
+    private async Task<long> HighWater(long[] seqs, CancellationToken cancellation)
     {
+        if (mark < 0 || ahead.Count > MaxAhead)
+        {
+            ahead.Clear();
+            mark = Math.Max(mark, await ReadMark(cancellation));
+            for (var full = true; full;)
+            {
+                full = false;
+                await using var command = store.Context.Command(connection, $"select seq_id from {schema}.mt_events where seq_id > $1 order by seq_id limit {MaxAhead / 10}");
+                command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = mark });
+                await using var reader = await command.ExecuteReaderAsync(cancellation);
+                var count = 0;
+                while (await reader.ReadAsync(cancellation) && reader.GetInt64(0) == mark + 1)
+                {
+                    mark++;
+                    full = ++count == MaxAhead / 10;
+                }
+            }
+        }
+
         foreach (var seq in seqs)
         {
-            if (seq == mark + 1) { mark = seq; }
-            else if (seq > mark + 1 && mark == 0) { mark = LastPosition == 0 ? 0 : seq; }
+            if (seq > mark) { ahead.Add(seq); }
+        }
+
+        while (ahead.Count > 0 && ahead.Min == mark + 1)
+        {
+            ahead.Remove(++mark);
         }
 
         return mark;
+    }
+
+    private async Task<long> ReadMark(CancellationToken cancellation)
+    {
+        await using var command = store.Context.Command(connection, $"select last_seq_id from {schema}.mt_event_progression where name = 'HighWaterMark'");
+        return await command.ExecuteScalarAsync(cancellation) as long? ?? 0;
     }
 }
