@@ -168,6 +168,14 @@ internal static class Sql
         await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
     }
 
+    public static async Task Run(NpgsqlConnection connection, string sql)
+    {
+#pragma warning disable CA2100 // Written by the tests themselves.
+        await using var command = new NpgsqlCommand(sql, connection);
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+    }
+
     public static async Task<List<T>> List<T>(NpgsqlDataSource source, string sql)
     {
         await using var command = source.CreateCommand(sql);
