@@ -12,7 +12,7 @@ internal static class Installation
         [
             Capability("files.list", EffectClass.Pure, """{"path": {"type": "string"}, "recursive": {"type": "boolean"}}""", "path", """{"entries": {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}, "path": {"type": "string"}, "kind": {"type": "string"}, "size_bytes": {"type": "integer"}, "modified": {"type": "string"}}, "additionalProperties": false}}}"""),
             Capability("files.read", EffectClass.Pure, """{"path": {"type": "string"}}""", "path", """{"text": {"type": "string"}, "encoding": {"type": "string"}, "size_bytes": {"type": "integer"}, "truncated": {"type": "boolean"}, "binary": {"type": "boolean"}}"""),
-            Capability("files.write", EffectClass.Reversible, """{"path": {"type": "string"}, "text": {"type": "string"}}""", "path, text", "{}"),
+            Capability("files.write", EffectClass.Reversible, """{"path": {"type": "string"}, "text": {"type": "string"}, "overwrite": {"type": "boolean"}}""", "path", "{}"),
             Capability("files.move", EffectClass.Reversible, """{"from": {"type": "string"}, "to": {"type": "string"}}""", "from, to", "{}"),
             Capability("files.make_folder", EffectClass.Reversible, """{"path": {"type": "string"}}""", "path", "{}"),
             Capability("http.get", EffectClass.Pure, """{"url": {"type": "string"}, "headers": {"type": "object"}, "query": {"type": "object"}, "expect": {"type": "array"}}""", "url", """{"status": {"type": "integer"}, "text": {"type": "string"}}"""),
