@@ -6,7 +6,7 @@ public static class ExpressionLimits
     /// <summary>UTF-16 units of one expression's text: longer logic belongs in a script stage.</summary>
     public const int SourceLength = 16_384;
 
-    /// <summary>Levels of the syntax tree (a chain of n operators has n levels). Evaluation recurses once a level, well within the smallest thread stack.</summary>
+    /// <summary>Levels of the syntax tree (a chain of n operators has n levels). Parsing and evaluation recurse once a level: less than half of a thread's default stack, a test says.</summary>
     public const int Depth = 100;
 
     /// <summary>Nodes of the syntax tree.</summary>

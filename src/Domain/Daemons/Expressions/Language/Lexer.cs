@@ -6,8 +6,9 @@ namespace Platform.Domain.Daemons.Expressions.Language;
 
 internal enum TokenKind { End, Word, Number, String, Symbol }
 
+/// <summary>A class, since the parser's frames, a hundred levels of them, would each hold many copies of a struct.</summary>
 /// <param name="Text">The word, the symbol, or the string with its escapes resolved.</param>
-internal readonly record struct Token(TokenKind Kind, string Text, decimal Number, int Start, int End)
+internal sealed record Token(TokenKind Kind, string Text, decimal Number, int Start, int End)
 {
     public bool Is(string symbol) => Kind == TokenKind.Symbol && Text == symbol;
 

@@ -115,7 +115,7 @@ internal sealed class Parser
         return node;
     }
 
-    private static int Precedence(in Token operation) => operation switch
+    private static int Precedence(Token operation) => operation switch
     {
         { Kind: TokenKind.Word, Text: "in" } => 3,
         { Kind: not TokenKind.Symbol } => 0,
@@ -140,7 +140,7 @@ internal sealed class Parser
         return left;
     }
 
-    private static Node Binary(in Token operation, Node left, Node right) => operation.Text switch
+    private static Node Binary(Token operation, Node left, Node right) => operation.Text switch
     {
         "||" => new Logic(true, left, right, operation.Start),
         "&&" => new Logic(false, left, right, operation.Start),
