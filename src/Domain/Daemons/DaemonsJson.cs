@@ -1,0 +1,43 @@
+using System.Text.Json.Serialization;
+using Platform.Domain.Capabilities;
+
+namespace Platform.Domain.Daemons;
+
+/// <summary>Names as in C#, enums as text, nulls left out: as Marten stores them.</summary>
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(RunStarted))]
+[JsonSerializable(typeof(StagesRecalled))]
+[JsonSerializable(typeof(StageStarted))]
+[JsonSerializable(typeof(StageCompleted))]
+[JsonSerializable(typeof(StageFailed))]
+[JsonSerializable(typeof(StageSkipped))]
+[JsonSerializable(typeof(StageCancelled))]
+[JsonSerializable(typeof(StageResultDropped))]
+[JsonSerializable(typeof(BranchTaken))]
+[JsonSerializable(typeof(ForeachExpanded))]
+[JsonSerializable(typeof(ItemCompleted))]
+[JsonSerializable(typeof(ItemFailed))]
+[JsonSerializable(typeof(VariablesSet))]
+[JsonSerializable(typeof(DomainEventEmitted))]
+[JsonSerializable(typeof(BudgetReserved))]
+[JsonSerializable(typeof(BudgetSettled))]
+[JsonSerializable(typeof(BudgetExceeded))]
+[JsonSerializable(typeof(EffectIntended))]
+[JsonSerializable(typeof(EffectConfirmed))]
+[JsonSerializable(typeof(EffectFailed))]
+[JsonSerializable(typeof(EffectUnknown))]
+[JsonSerializable(typeof(RunOutcomeDecided))]
+[JsonSerializable(typeof(RunCancelRequested))]
+[JsonSerializable(typeof(RunTimedOut))]
+[JsonSerializable(typeof(RunCompleted))]
+[JsonSerializable(typeof(RunFailed))]
+[JsonSerializable(typeof(RunCancelled))]
+[JsonSerializable(typeof(StartRun))]
+[JsonSerializable(typeof(ForkRun))]
+[JsonSerializable(typeof(ExecuteStage))]
+[JsonSerializable(typeof(PerformEffect))]
+[JsonSerializable(typeof(RetryStage))]
+[JsonSerializable(typeof(ContinueRun))]
+[JsonSerializable(typeof(CheckDeadline))]
+[JsonSerializable(typeof(CancelRun))]
+public sealed partial class DaemonsJson : JsonSerializerContext;
