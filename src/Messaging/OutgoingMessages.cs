@@ -40,7 +40,10 @@ public sealed class OutgoingMessages : IReadOnlyList<OutgoingMessage>
         return this;
     }
 
-    public IEnumerator<OutgoingMessage> GetEnumerator() => items.GetEnumerator();
+    /// <summary>Of <see cref="OutgoingMessage"/>; typed so that a collection expression takes messages as they are.</summary>
+    public IEnumerator<object> GetEnumerator() => items.GetEnumerator();
+
+    IEnumerator<OutgoingMessage> IEnumerable<OutgoingMessage>.GetEnumerator() => items.GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }

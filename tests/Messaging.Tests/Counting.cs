@@ -1,0 +1,65 @@
+using System.Text.Json.Serialization;
+using Platform.Messaging;
+
+namespace Platform.Tests.Counting;
+
+[JsonConverter(typeof(GuidIdConverter<CounterId>))]
+public readonly record struct CounterId(Guid Value) : IGuidId<CounterId>
+{
+    public static CounterId From(Guid value) => new(value);
+}
+
+public sealed record CounterOpened(CounterId CounterId);
+
+public sealed record Counted(int By);
+
+[Stream<CounterId>("counter")]
+public sealed record Counter(CounterId Id, int Total)
+{
+    public static Counter Create(CounterOpened opened) => new(opened.CounterId, 0);
+
+    public Counter Apply(Counted counted) => this with { Total = Total + counted.By };
+}
+
+public sealed record OpenCounter(CounterId CounterId, int Steps, TimeSpan? After = null);
+
+public static class OpenCounterHandler
+{
+    public static (Events, OutgoingMessages) Handle(OpenCounter command, Counter? counter)
+    {
+        if (counter is not null) { return ([], []); }
+        if (command.Steps == 0) { return ([new CounterOpened(command.CounterId)], []); }
+        var step = new Step(command.CounterId, command.Steps);
+        return ([new CounterOpened(command.CounterId)], command.After is { } after ? new OutgoingMessages().After(step, after) : [step]);
+    }
+}
+
+/// <summary>The world behind <see cref="StepHandler"/>.</summary>
+public interface IDice { Task<int> Roll(Step step, CancellationToken cancellation); }
+
+[RetryNow(3)]
+public sealed record Step(CounterId CounterId, int Left);
+
+public static class StepHandler
+{
+    public static Task<int> LoadAsync(Step command, IDice dice, CancellationToken cancellation) => dice.Roll(command, cancellation);
+
+    public static (Events, OutgoingMessages) Handle(Step command, Counter counter, int rolled) =>
+        ([new Counted(rolled)], command.Left > 1 ? [new Step(command.CounterId, command.Left - 1)] : []);
+}
+
+public sealed record AddOne(CounterId CounterId);
+
+public static class AddOneHandler
+{
+    public static Problem? Validate(AddOne command, Counter counter) => counter.Total >= 3 ? new Problem("counter.full", "It is full.") : null;
+
+    public static Events Handle(AddOne command, Counter counter) => [new Counted(1)];
+}
+
+[JsonSerializable(typeof(CounterOpened))]
+[JsonSerializable(typeof(Counted))]
+[JsonSerializable(typeof(OpenCounter))]
+[JsonSerializable(typeof(Step))]
+[JsonSerializable(typeof(AddOne))]
+public sealed partial class CountingJson : JsonSerializerContext;
