@@ -136,7 +136,7 @@ public sealed class MessageStore(Store store) : IMessageStore
     public async Task Release(long owner, IReadOnlyList<Guid> ids, CancellationToken cancellation)
     {
         var changed = await Change($"update {context.Schema}.pl_messages set owner = null where owner = $1 and id = any($2)", cancellation, owner, ids.ToArray());
-        if (changed > 0) { Announce(); }
+        if (changed > 0) { store.AnnounceWork(); }
     }
 
     public Task<IReadOnlyList<DeadLetter>> DeadLetters(TenantId? tenant, int limit, CancellationToken cancellation) => context.Ask<IReadOnlyList<DeadLetter>>(
@@ -167,7 +167,7 @@ public sealed class MessageStore(Store store) : IMessageStore
             cancellation,
             tenant.Value,
             id);
-        if (changed > 0) { Announce(); }
+        if (changed > 0) { store.AnnounceWork(); }
         return changed > 0;
     }
 
@@ -225,9 +225,6 @@ public sealed class MessageStore(Store store) : IMessageStore
         MetadataJson.Read(row.IsDBNull(5) ? null : row.GetString(5), row.IsDBNull(6) ? null : row.GetString(6), row.IsDBNull(7) ? null : row.GetFieldValue<byte[]>(7)),
         row.IsDBNull(8) ? null : new DateTimeOffset(row.GetDateTime(8)),
         Attempts: row.GetInt32(9));
-
-    /// <summary>Heard by this process too, over its listening connection.</summary>
-    private void Announce() => store.Wake.Signal(Listener.Work);
 
     private Task<int> Change(string sql, CancellationToken cancellation, params object?[] values) => context.Ask(
         async (connection, stop) =>

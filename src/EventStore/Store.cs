@@ -39,6 +39,9 @@ public sealed record StoreOptions
     /// </summary>
     public TimeSpan TrustMemory { get; init; }
 
+    /// <summary>Whether other processes are told of appends, one small transaction each few milliseconds at most. A process that is alone saves them.</summary>
+    public bool NotifyOthers { get; init; } = true;
+
     /// <summary>One command; a stopped server gives no error by itself.</summary>
     public int CommandTimeoutSeconds { get; init; } = 10;
 
@@ -92,8 +95,6 @@ public sealed partial class Store : IAsyncDisposable
     internal CommitQueue Queue { get; }
 
     internal StoreContext Context => context;
-
-    internal Wake Wake => wake;
 
     internal long Now => context.Time.GetTimestamp();
 
@@ -275,6 +276,13 @@ public sealed partial class Store : IAsyncDisposable
         }
     }
 
+    /// <summary>There are messages that nobody owns.</summary>
+    internal void AnnounceWork()
+    {
+        Listener.Signal(Listener.Work);
+        if (options.NotifyOthers) { wake.Signal(Listener.Work); }
+    }
+
     internal void Invalidate(StreamKey key)
     {
         lock (lanesGate)
@@ -339,10 +347,10 @@ public sealed partial class Store : IAsyncDisposable
         if (events > 0)
         {
             Committed?.Invoke(events);
-            wake.Signal(Listener.Wake);
+            if (options.NotifyOthers) { wake.Signal(Listener.Wake); }
         }
 
-        if (unowned) { wake.Signal(Listener.Work); }
+        if (unowned) { AnnounceWork(); }
     }
 
     private async Task<List<EventRow>> FetchRows(NpgsqlConnection connection, TenantId tenant, Guid streamId, long from, long? to, DateTimeOffset? until, CancellationToken cancellation)

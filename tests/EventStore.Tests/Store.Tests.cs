@@ -496,5 +496,23 @@ public class A_commit
         await rig.AssertSound();
     }
 
+    [Fact]
+    public async Task waits_no_longer_than_its_deadline_and_passes_when_the_database_moves_again()
+    {
+        await using var rig = await Rig.Start(o => o with { CommandTimeoutSeconds = 1, Patience = TimeSpan.FromMilliseconds(1), Deadline = TimeSpan.FromSeconds(5) });
+        var id = Guid.NewGuid();
+        await using var admin = Npgsql.NpgsqlDataSource.Create(rig.Database.ConnectionString);
+        await using (var holding = await admin.OpenConnectionAsync(Cancellation))
+        await using (var transaction = await holding.BeginTransactionAsync(Cancellation))
+        {
+            await using var hold = new Npgsql.NpgsqlCommand("lock table mt_streams in access exclusive mode", holding);
+            await hold.ExecuteNonQueryAsync(Cancellation);
+            await Assert.ThrowsAsync<StoreUnavailableException>(() => rig.Store.Append(Rig.Commit(id, ExpectedVersion.New, new Counted(1)), Cancellation));
+        }
+
+        await rig.Store.Append(Rig.Commit(id, ExpectedVersion.New, new Counted(1)), Cancellation);
+        await rig.AssertSound();
+    }
+
     private static string Npgsql_Postgres(Rig rig) => new Npgsql.NpgsqlConnectionStringBuilder(rig.Database.ConnectionString) { Database = "postgres", Pooling = false }.ConnectionString;
 }
