@@ -1,0 +1,68 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace Platform.Messaging.Durability;
+
+/// <summary>
+/// The one way to make a file's bytes durable. <c>FileStream.Flush(true)</c> of .NET 10 returns normally when fsync answers EIO or ENOSPC:
+/// its native call answers 1, the managed side asks for less than 0. Here everything but 0 is a failure.
+/// </summary>
+public static class DurableFile
+{
+    private const int ReadOnlyCloseOnExec = 0x10;
+
+    /// <summary>Returns only when the kernel says that the file's bytes are on the disk.</summary>
+    /// <exception cref="IOException">fsync failed: what was written must not be acknowledged. Another fsync of the same file may wrongly succeed.</exception>
+    public static void Flush(SafeFileHandle file, string name)
+    {
+        if (NativeMethods.FSync(file) != 0) { throw Failure($"{name} could not be made durable"); }
+    }
+
+    /// <summary>Makes names durable: a new, renamed or removed file survives a power cut only when its folder was synced.</summary>
+    /// <exception cref="IOException"/>
+    public static void FlushFolder(string folder)
+    {
+        using var handle = NativeMethods.Open(Encoding.UTF8.GetBytes(folder + '\0'), ReadOnlyCloseOnExec, 0);
+        if (handle.IsInvalid) { throw Failure($"Folder {folder} could not be opened"); }
+        Flush(handle, folder);
+    }
+
+    /// <summary>Replaces a file as a whole: after a crash it has its old bytes or the new ones, and after this returns the new ones.</summary>
+    /// <param name="temporary">In the same file system; overwritten where a crash left it.</param>
+    /// <exception cref="IOException"/>
+    public static void Replace(string path, string temporary, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            using (var file = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write))
+            {
+                RandomAccess.Write(file, bytes, 0);
+                Flush(file, path);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (IOException)
+        {
+            File.Delete(temporary);
+            throw;
+        }
+
+        FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    private static IOException Failure(string what) => new($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
+
+    private static class NativeMethods
+    {
+        [DllImport("libSystem.Native", EntryPoint = "SystemNative_FSync", SetLastError = true)]
+        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+        public static extern int FSync(SafeFileHandle file);
+
+        [DllImport("libSystem.Native", EntryPoint = "SystemNative_Open", SetLastError = true)]
+        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+        public static extern SafeFileHandle Open(byte[] path, int flags, int mode);
+    }
+}
