@@ -4,11 +4,11 @@ using Platform.Capabilities.Scripts;
 using Platform.Domain.Daemons;
 using Platform.SandboxHost;
 
-// A server in small: the launcher mode, and scripts run as whoever starts it, one job per line in and one outcome per line out.
+// A server in small: the launcher mode, and scripts run as whoever starts it (TIER JOBROOT CONCURRENCY), one job per line in and one outcome per line out.
 if (SandboxLauncher.TryRun(args)) { return 0; }
 
 var tier = Enum.Parse<SandboxTier>(args[0]);
-using var sandbox = new ScriptSandbox(new ScriptSandboxOptions { Tier = tier, JobRoot = args[1] });
+using var sandbox = new ScriptSandbox(new ScriptSandboxOptions { Tier = tier, JobRoot = args[1], Concurrency = int.Parse(args[2]) });
 var gate = new Lock();
 List<Task> running = [];
 while (await Console.In.ReadLineAsync() is { } line)

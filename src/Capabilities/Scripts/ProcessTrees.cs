@@ -56,6 +56,21 @@ internal sealed class ProcessTrees
         }
     }
 
+    /// <summary>Threads of all processes of the user that we are.</summary>
+    public static int TasksOfOurUser()
+    {
+        var ours = Field("/proc/self/status", "Uid:");
+        return Directory.EnumerateDirectories("/proc")
+            .Where(folder => char.IsAsciiDigit(folder["/proc/".Length]) && Field(folder + "/status", "Uid:") == ours)
+            .Sum(folder => int.TryParse(Field(folder + "/status", "Threads:"), out var threads) ? threads : 0);
+
+        static string? Field(string path, string name)
+        {
+            try { return File.ReadLines(path).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?.Split('\t', 3)[1]; }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException) { return null; }
+        }
+    }
+
     private static Entry? Read(int pid, byte[] buffer)
     {
         int length;

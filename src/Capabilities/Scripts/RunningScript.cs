@@ -9,7 +9,7 @@ namespace Platform.Capabilities.Scripts;
 /// <summary>One script's processes while they live: what they use, which limit they hit first, and how they end.</summary>
 internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limits, SafeFileHandle result, string? folder, Cgroup? cgroup)
 {
-    /// <summary>Of all files together in the tier without a sized file system of the job's own, as a multiple of the limit of one file.</summary>
+    /// <summary>Of all files together (in the namespace tier: of each sized file system), as a multiple of the limit of one file.</summary>
     public const int FolderFactor = 2;
 
     /// <summary>A folder with more entries than this is an attack on whoever has to delete it.</summary>
@@ -18,7 +18,6 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
     /// <summary>bubblewrap outside, bubblewrap as pid 1, the shell that waits; or the shell alone.</summary>
     private readonly int ownProcesses = tier == SandboxTier.Bubblewrap ? 3 : 1;
     private readonly Lock gate = new();
-    private int looks;
     private bool started;
     private TimeSpan? launcher;
     private bool over;
@@ -67,7 +66,7 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
             bytes > limits.MemoryBytes || cgroup?.RanOutOfMemory() == true ? ScriptLimitHit.Memory
             : members.Count(member => member.State != 'Z') - ownProcesses > limits.Processes ? ScriptLimitHit.Processes
             : Cpu > limits.CpuTime ? ScriptLimitHit.CpuTime
-            : folder is not null && looks++ % 8 == 0 && FolderIsFull(folder) ? ScriptLimitHit.FileSize
+            : folder is not null && FolderIsFull(folder) ? ScriptLimitHit.FileSize
             : ScriptLimitHit.None;
         if (hit != ScriptLimitHit.None) { End(hit); }
     }

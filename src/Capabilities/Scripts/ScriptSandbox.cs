@@ -154,13 +154,13 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
     {
         var report = Report.Read(resultFile, job.Limits.OutputBytes);
         var cpu = report.Cpu > script.Cpu ? report.Cpu : script.Cpu;
-        const int killedByCpu = 128 + 24, killedByFileSize = 128 + 25, killed = 128 + 9;
+        const int killedByCpu = 128 + 24, killedByFileSize = 128 + 25;
         var hit =
             script.Hit != ScriptLimitHit.None ? script.Hit
             : report.Overlong ? ScriptLimitHit.Output
             : cgroup?.RanOutOfMemory() == true ? ScriptLimitHit.Memory
             : exitCode == killedByFileSize ? ScriptLimitHit.FileSize
-            : exitCode == killedByCpu || (exitCode == killed && cpu >= job.Limits.CpuTime) ? ScriptLimitHit.CpuTime
+            : exitCode == killedByCpu || cpu > job.Limits.CpuTime ? ScriptLimitHit.CpuTime
             : ScriptLimitHit.None;
 
         var standardError = HostileText.Clean(error);
@@ -234,7 +234,7 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
     private static ProcessStartInfo Warden(int group)
     {
         var info = Plain("/bin/sh");
-        foreach (var argument in (string[])["-c", "read -r _; kill -KILL -- \"-$1\"", "sh", group.ToString(CultureInfo.InvariantCulture)]) { info.ArgumentList.Add(argument); }
+        foreach (var argument in (string[])["-c", "read -r _; kill -s KILL -- \"-$1\"", "sh", group.ToString(CultureInfo.InvariantCulture)]) { info.ArgumentList.Add(argument); }
         return info;
     }
 
@@ -331,7 +331,11 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
         return variables;
     }
 
-    private static List<(int Resource, ulong Soft, ulong Hard)> Ceilings(ScriptLimits limits, bool ownUid)
+    /// <summary>A uid that the job shares with the server has these tasks already, and the kernel counts them in.</summary>
+    private static int Others(uint? uid) => uid is null ? ProcessTrees.TasksOfOurUser() : 0;
+
+    /// <param name="others">Tasks of the job's uid that are not the job's; null where the limit is set inside the namespace.</param>
+    private static List<(int Resource, ulong Soft, ulong Hard)> Ceilings(ScriptLimits limits, int? others, long given)
     {
         const int cpu = 0, fileSize = 1, data = 2, core = 4, processes = 6, files = 7, lockedMemory = 8, messageQueues = 12;
         var seconds = (ulong)Math.Ceiling(limits.CpuTime.TotalSeconds);
@@ -339,12 +343,13 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
         [
             // SIGXCPU at the first tells why it ended; SIGKILL at the second.
             (cpu, seconds, seconds + 1),
-            Both(fileSize, (ulong)Math.Max(limits.FileBytes, limits.OutputBytes + 4096)),
+            // bubblewrap copies what it is given into the job's folder under these ceilings.
+            Both(fileSize, (ulong)Math.Max(given, Math.Max(limits.FileBytes, limits.OutputBytes + 4096))),
             // Not the limit, which is the tree's: a backstop for one process between two looks, wide enough for what node and threads reserve.
             Both(data, (ulong)(limits.MemoryBytes * 2) + (1UL << 30)),
             Both(core, 0), Both(files, OpenFiles), Both(lockedMemory, 64 << 10), Both(messageQueues, 0),
         ];
-        if (ownUid) { ceilings.Add(Both(processes, (ulong)Threads(limits))); }
+        if (others is { } count) { ceilings.Add(Both(processes, (ulong)(count + Threads(limits)))); }
         return ceilings;
 
         static (int, ulong, ulong) Both(int resource, ulong value) => (resource, value, value);
@@ -353,7 +358,9 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
     private static LaunchPlan InNamespaces(ScriptJob job, Interpreter interpreter, uint? uid, SafeFileHandle result, Cgroup? cgroup)
     {
         const int arguments = LaunchPlan.FirstFile, filter = arguments + 1, script = arguments + 2, input = arguments + 3, passwd = arguments + 4, group = arguments + 5;
-        var size = Math.Max(job.Limits.FileBytes, 1 << 20) + ScriptBytes + InputBytes;
+        var content = Encoding.UTF8.GetBytes(job.Script);
+        var value = Input(job);
+        var size = Math.Max(job.Limits.FileBytes * RunningScript.FolderFactor, 1 << 20) + content.Length + value.Length;
         List<string> setup =
         [
             "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session", "--clearenv",
@@ -378,15 +385,15 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
             "--perms", "0600", "--file", $"{script}", $"/job/{interpreter.FileName}", "--perms", "0600", "--file", $"{input}", "/job/input.json",
             "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/job", "--seccomp", $"{filter}",
         ]);
-        foreach (var (name, value) in Variables(job, "/job", "/tmp")) { setup.AddRange(["--setenv", name, value]); }
+        foreach (var variable in Variables(job, "/job", "/tmp")) { setup.AddRange(["--setenv", variable.Name, variable.Value]); }
 
         return new LaunchPlan(
-            Environment.ProcessId, uid, PathOf(result), "/", cgroup?.ProcsFiles ?? [], Ceilings(job.Limits, ownUid: uid is not null),
+            Environment.ProcessId, uid, PathOf(result), "/", cgroup?.ProcsFiles ?? [], Ceilings(job.Limits, uid is null ? null : 0, Math.Max(content.Length, value.Length)),
             [
                 Encoding.UTF8.GetBytes(string.Concat(setup.Select(argument => argument + "\0"))),
                 SeccompProgram.Build(RuntimeInformation.ProcessArchitecture, SeccompScope.Namespaces),
-                Encoding.UTF8.GetBytes(job.Script),
-                Input(job),
+                content,
+                value,
                 "job:x:1000:1000::/job:/bin/sh\n"u8.ToArray(),
                 "job:x:1000:\n"u8.ToArray(),
             ],
@@ -402,7 +409,7 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
         var temporary = JobFolder.Temporary(folder, uid);
 
         return new LaunchPlan(
-            Environment.ProcessId, uid, PathOf(result), folder, cgroup?.ProcsFiles ?? [], Ceilings(job.Limits, ownUid: uid is not null), [],
+            Environment.ProcessId, uid, PathOf(result), folder, cgroup?.ProcsFiles ?? [], Ceilings(job.Limits, Others(uid), given: 0), [],
             [
                 new("/usr", LandlockAccess.ReadFolder),
                 .. from top in (string[])["/bin", "/sbin", "/lib", "/lib32", "/lib64"]

@@ -84,13 +84,14 @@ internal static class SeccompProgram
     private static readonly (string Name, int X64, int Arm64)[] RefusedWithoutNamespaces =
     [
         ("setsid", 112, 157), ("setpgid", 109, 154), ("mq_open", 240, 180), ("mq_unlink", 241, 181), ("pidfd_send_signal", 424, 424),
+        // Whoever may write a file may set its attributes, and Landlock has no say in that.
+        ("setxattr", 188, 5), ("lsetxattr", 189, 6), ("fsetxattr", 190, 7), ("removexattr", 197, 14), ("lremovexattr", 198, 15), ("fremovexattr", 199, 16),
     ];
 
-    /// <summary>Landlock does not govern modes, owners, times and attributes; with the server's own uid nothing else would.</summary>
+    /// <summary>Landlock does not govern modes, owners and times; with the server's own uid nothing else would.</summary>
     private static readonly (string Name, int X64, int Arm64)[] RefusedWithSharedUid =
     [
         ("chmod", 90, -1), ("fchmodat", 268, 53), ("fchmod", 91, 52), ("chown", 92, -1), ("lchown", 94, -1), ("fchown", 93, 55), ("fchownat", 260, 54),
-        ("setxattr", 188, 5), ("lsetxattr", 189, 6), ("fsetxattr", 190, 7), ("removexattr", 197, 14), ("lremovexattr", 198, 15), ("fremovexattr", 199, 16),
         ("utime", 132, -1), ("utimes", 235, -1), ("utimensat", 280, 88), ("futimesat", 261, -1),
     ];
 
