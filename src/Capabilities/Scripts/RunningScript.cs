@@ -21,6 +21,7 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
     private bool started;
     private TimeSpan? launcher;
     private bool over;
+    private bool ended;
 
     public int Pid { get; private set; }
 
@@ -49,8 +50,14 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
 
     public void Look(ProcessTrees trees)
     {
-        if (Pid == 0 || !Started()) { return; }
+        lock (gate)
+        {
+            if (Pid != 0 && !ended && Started()) { Weigh(trees); }
+        }
+    }
 
+    private void Weigh(ProcessTrees trees)
+    {
         var members = Members(trees);
 
         // The launcher's own start is on the account of the process that it became.
@@ -78,14 +85,18 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
         {
             if (Hit == ScriptLimitHit.None) { Hit = why; }
             over = true;
-            if (Pid != 0) { Kill(new ProcessTrees()); }
+            if (Pid != 0 && !ended) { Kill(new ProcessTrees()); }
         }
     }
 
-    /// <summary>After the script's own shell has ended: what it left behind.</summary>
+    /// <summary>After the script's own shell has ended: kills what it left behind. From here on nothing is asked or killed any more: the number may soon be another process's.</summary>
     public void Sweep()
     {
-        if (tier == SandboxTier.Landlock) { _ = Signal(-Pid, Sigkill); }
+        lock (gate)
+        {
+            if (!ended && tier == SandboxTier.Landlock) { _ = Signal(-Pid, Sigkill); }
+            ended = true;
+        }
     }
 
     private IReadOnlyList<ProcessTrees.Entry> Members(ProcessTrees trees) =>

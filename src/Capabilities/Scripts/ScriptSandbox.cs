@@ -117,8 +117,9 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
                 }
                 finally
                 {
-                    watchdog.Remove(script);
                     if (!process.HasExited) { script.End(ScriptLimitHit.None); }
+                    script.Sweep();
+                    watchdog.Remove(script);
                 }
 
                 cancellation.ThrowIfCancellationRequested();
