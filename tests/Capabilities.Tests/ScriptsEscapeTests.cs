@@ -66,6 +66,10 @@ public sealed class A_script_that_tries_to_get_out(ScriptsEscapeRuns runs) : ICl
         Assert.DoesNotContain(findings.Secret, said);
         Assert.DoesNotContain("\u001b", outcome.StandardError);
         if (outcome.Result.ValueKind == JsonValueKind.String) { Assert.DoesNotContain("\u001b", outcome.Result.GetString()); }
+
+        // Without namespaces and with the server's uid the kernel counts all scripts' tasks together: beside a fork bomb another script may not even begin.
+        if (mode == AllModes[3] && outcome.ExitCode != 0 && outcome.StandardError.Contains("Cannot fork", StringComparison.Ordinal)) { return; }
+
         if (attempt.Hit is { } hit) { Assert.Equal(hit, outcome.LimitHit); }
         if (name.StartsWith("call: ", StringComparison.Ordinal) && name != "call: ports") { Assert.Contains("refused", said); }
     }
