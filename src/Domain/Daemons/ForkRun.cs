@@ -8,7 +8,7 @@ namespace Platform.Domain.Daemons;
 /// <summary>Runs a daemon again from one of its stages on, with the outcomes that another run recorded before it. Effects before it are not repeated.</summary>
 /// <param name="FromStage">The id of one of the daemon's own stages, not of one within another.</param>
 /// <param name="Daemon">A changed file, for example a mended one; null: the source's.</param>
-public sealed record ForkRun(RunId RunId, RunId Source, string FromStage, string StartedBy, string? Daemon = null);
+public sealed record ForkRun([property: StreamId] RunId RunId, RunId Source, string FromStage, string StartedBy, string? Daemon = null);
 
 /// <summary>A stage whose outcome was taken over.</summary>
 public sealed record RecalledStage(
@@ -121,11 +121,10 @@ public static class ForkRunHandler
             if (recorded.Data is IRunEvent fact) { events.Add(fact); }
         }
 
-        return ForkPoint.Of(command, events);
+        // Only the source's events tell: the caller hears it as a refusal, and nothing is recorded.
+        var point = ForkPoint.Of(command, events);
+        return point.Problem is { } problem ? throw new ProblemException(problem) : point;
     }
-
-    /// <summary>Refuses what only the source's events can tell.</summary>
-    public static Problem? Validate(ForkRun command, ForkPoint point) => point.Problem;
 
     public static (Events, OutgoingMessages) Handle(ForkRun command, Run? run, ForkPoint point, DateTimeOffset now)
     {
