@@ -33,6 +33,12 @@ public sealed partial class Store : IEventStreams
     public Task<long> LastPosition(CancellationToken cancellation) =>
         context.Ask((connection, stop) => new SealedLog(this).Last(connection, stop), cancellation);
 
+    /// <summary>Tells other processes that there are new positions.</summary>
+    internal void NotifySealed()
+    {
+        if (options.NotifyOthers) { wake.Signal(Listener.Sealed); }
+    }
+
     /// <summary>Completes when a position beyond this one has been given.</summary>
     public async Task WaitBeyond(long position, CancellationToken cancellation)
     {

@@ -9,7 +9,7 @@ namespace Platform.Messaging;
 /// <param name="Extensions">Further members, for example the limit and the value that passed it.</param>
 public sealed record Problem(string Code, string Detail, int Status = 422, IReadOnlyDictionary<string, string>? Extensions = null);
 
-/// <summary>Carries a <see cref="Problem"/> to the host that must show it. Thrown by the pipeline only, never by a handler.</summary>
+/// <summary>Carries a <see cref="Problem"/> to the host that must show it. Thrown by the pipeline, and by a <c>LoadAsync</c> that finds in the world why the command cannot be.</summary>
 public sealed class ProblemException(Problem problem) : Exception($"{problem.Code}: {problem.Detail}")
 {
     public Problem Problem { get; } = problem;

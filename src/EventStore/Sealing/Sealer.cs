@@ -101,7 +101,7 @@ public sealed class Sealer : IAsyncDisposable
                             SealedEvents.Add(count);
                             BatchTime.Record(TimeProvider.System.GetElapsedTime(began).TotalMilliseconds);
                             store.Listener.Signal(Listener.Sealed);
-                            store.Wake.Signal(Listener.Sealed);
+                            store.NotifySealed();
                             continue;
                         }
 
