@@ -93,7 +93,7 @@ public sealed class SimulatedHost(FakeWorld world, Random random, Func<bool> die
 
         if (diesNow()) { throw new CrashException("before the commit"); }
         foreach (var fact in decided.Events) { log.Add(Write((IRunEvent)fact)); }
-        foreach (var message in decided.Messages) { rows.Add(new Row(message.Message, now + (message.After ?? TimeSpan.Zero))); }
+        foreach (OutgoingMessage message in decided.Messages) { rows.Add(new Row(message.Message, now + (message.After ?? TimeSpan.Zero))); }
 
         // A duplicate of what was already handled: some transports and some takeovers make one.
         if (row.Duplicate || random.Next(10) > 0) { rows.Remove(row); } else { row.Duplicate = true; }
