@@ -30,7 +30,7 @@ public sealed record RunSummary(
 /// <summary>Every run, newest last.</summary>
 public static class RunList
 {
-    public static readonly Projection<RunSummary> Projection = new("run_list", 1, ProjectionLifecycle.Inline, ProjectionsJson.Default.RunSummary, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
+    public static readonly Projection<RunSummary> Projection = new("run_list", 1, ProjectionLifecycle.Async, ProjectionsJson.Default.RunSummary, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
 
     private static RunSummary? Evolve(RunSummary? run, string key, RecordedEvent recorded)
     {

@@ -1,0 +1,192 @@
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+using Platform.Capabilities;
+using Platform.Capabilities.Blobs;
+using Platform.Capabilities.Files;
+using Platform.Capabilities.Http;
+using Platform.Capabilities.Scripts;
+using Platform.Domain.Audit;
+using Platform.Domain.Capabilities;
+using Platform.Domain.Daemons;
+using Platform.Domain.Inference;
+using Platform.EventStore;
+using Platform.EventStore.Audit;
+using Platform.EventStore.Projections;
+using Platform.EventStore.Sealing;
+using Platform.Inference.Local;
+using Platform.Messaging;
+
+namespace Platform.Hosting;
+
+/// <summary>What a node needs to know.</summary>
+/// <param name="ConnectionString">Of the PostgreSQL that holds everything.</param>
+/// <param name="DataFolder">Before-images, the audit key, the anchor file.</param>
+public sealed record NodeOptions(string ConnectionString, string DataFolder)
+{
+    public string Name { get; init; } = $"{Environment.MachineName}/{Environment.ProcessId}";
+
+    public string Schema { get; init; } = "public";
+
+    /// <summary>Where signed checkpoints are appended; best on another machine.</summary>
+    public string? AnchorFile { get; init; }
+
+    /// <summary>Values that must never be stored, from the secret store.</summary>
+    public IReadOnlyList<string> Secrets { get; init; } = [];
+
+    public ScriptSandboxOptions Sandbox { get; init; } = new();
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <summary>One process of an installation, put together once for both hosts: the store, the bus, the capabilities, the read models, the audit trail.</summary>
+public sealed class Node : IAsyncDisposable
+{
+    private static readonly TimeSpan CheckpointEvery = TimeSpan.FromMinutes(1);
+
+    private readonly NpgsqlDataSource source;
+    private readonly ServiceProvider services;
+    private readonly CancellationTokenSource stop = new();
+    private Sealer? sealer;
+    private ProjectionRunner? projections;
+    private Task? signing;
+
+    private Node(NodeOptions options, NpgsqlDataSource source, Store store, ServiceProvider services)
+    {
+        Options = options;
+        this.source = source;
+        this.services = services;
+        Store = store;
+        Messages = new MessageStore(store);
+        Documents = new Documents(store);
+        Key = CheckpointKey.LoadOrCreate(Path.Combine(options.DataFolder, "audit-key.pem"));
+        Checkpoints = new Checkpoints(store, Key, options.AnchorFile);
+        Bus = new Bus(Table, store, Messages, services, options.Time, () => Guid.CreateVersion7(options.Time.GetUtcNow()), new BusOptions { NodeName = options.Name });
+    }
+
+    /// <summary>Everything that handles or happens, as the generator found it.</summary>
+    public static HandlerTable Table { get; } = Domain.Handlers.Table;
+
+    public static IReadOnlyList<Projection> Projections { get; } = [Platform.Projections.RunList.Projection, Platform.Projections.RunTimeline.Projection, Platform.Projections.AuditTrail.Projection, Platform.Projections.EffectIndex.Projection];
+
+    public NodeOptions Options { get; }
+
+    public Store Store { get; }
+
+    public MessageStore Messages { get; }
+
+    public Bus Bus { get; }
+
+    public Documents Documents { get; }
+
+    public CheckpointKey Key { get; }
+
+    public Checkpoints Checkpoints { get; }
+
+    public ICapabilityRegistry Capabilities => services.GetRequiredService<ICapabilityRegistry>();
+
+    public IAgentModel Agent => services.GetRequiredService<IAgentModel>();
+
+    public ScriptSandbox Sandbox => services.GetRequiredService<ScriptSandbox>();
+
+    /// <summary>Null until <see cref="Start"/>.</summary>
+    public ProjectionRunner? ProjectionRunner => projections;
+
+    /// <summary>Whether this node works (rather than only reads and appends).</summary>
+    public bool Started => sealer is not null;
+
+    /// <summary>Opens the store, making its tables where they are not. Nothing runs yet.</summary>
+    /// <exception cref="StoreUnavailableException"/>
+    public static async Task<Node> Open(NodeOptions options, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(options.DataFolder);
+        var redaction = new Redaction(options.Secrets);
+        var source = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(options.ConnectionString)
+        {
+            NoResetOnClose = true,
+            MaxAutoPrepare = 60,
+            AutoPrepareMinUsages = 2,
+            Timeout = 5,
+            MaxPoolSize = 40,
+            ApplicationName = "platform",
+        });
+        var services = Services(options);
+        try
+        {
+            var store = await Store.Open(
+                new StoreOptions { DataSource = source, Schema = options.Schema, EventTypes = Table.EventTypes(), Redact = redaction.Apply, Time = options.Time },
+                cancellation);
+            var node = new Node(options, source, store, services);
+            node.services.GetRequiredService<StreamsHolder>().Streams = store;
+            return node;
+        }
+        catch
+        {
+            await services.DisposeAsync();
+            await source.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Begins to seal, to project and to handle messages, together with whatever other nodes there are.</summary>
+    public async Task Start(CancellationToken cancellation)
+    {
+        sealer = Sealer.Start(Store);
+        projections = ProjectionRunner.Start(Store, Projections);
+        signing = Task.Run(() => SignNowAndThen(stop.Token), CancellationToken.None);
+        await Bus.Start(cancellation);
+    }
+
+    /// <summary>Signs what has been sealed so far.</summary>
+    public Task<int> Sign(CancellationToken cancellation) => Checkpoints.Sign(Options.Time.GetUtcNow(), cancellation);
+
+    public async ValueTask DisposeAsync()
+    {
+        await Bus.Drain(TimeSpan.FromSeconds(10));
+        await Bus.DisposeAsync();
+        await stop.CancelAsync();
+        if (signing is not null) { await signing; }
+        if (projections is not null) { await projections.DisposeAsync(); }
+        if (sealer is not null) { await sealer.DisposeAsync(); }
+        await Store.DisposeAsync();
+        await services.DisposeAsync();
+        await source.DisposeAsync();
+        Key.Dispose();
+        stop.Dispose();
+    }
+
+    private static ServiceProvider Services(NodeOptions options)
+    {
+        var contents = new ContentStore(Path.Combine(options.DataFolder, "contents"));
+        return new ServiceCollection()
+            .AddSingleton(options.Time)
+            .AddSingleton(contents)
+            .AddSingleton<ICapabilityRegistry>(_ => new CapabilityRegistry([.. FileCapabilities.All(contents), new HttpGet()]))
+            .AddSingleton<IAgentModel>(_ => new LocalAgent())
+            .AddSingleton(_ => new ScriptSandbox(options.Sandbox))
+            .AddSingleton<IScriptSandbox>(provider => provider.GetRequiredService<ScriptSandbox>())
+            .AddSingleton<StreamsHolder>()
+            .AddSingleton<IEventStreams>(provider => provider.GetRequiredService<StreamsHolder>().Streams!)
+            .BuildServiceProvider();
+    }
+
+    private async Task SignNowAndThen(CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(CheckpointEvery, Options.Time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellation))
+            {
+                // A database that is away, or an anchor that cannot be written, is tried again with the next minute; `audit verify` shows what is not signed.
+                try { await Sign(cancellation); }
+                catch (Exception e) when (e is StoreUnavailableException or IOException or NpgsqlException) { continue; }
+            }
+        }
+        catch (OperationCanceledException) { /* Stopped. */ }
+    }
+
+    /// <summary>The store needs the services' types and they need the store: filled in once it is open.</summary>
+    private sealed class StreamsHolder
+    {
+        public IEventStreams? Streams { get; set; }
+    }
+}
