@@ -33,6 +33,13 @@ public sealed partial class Store : IEventStreams
     public Task<long> LastPosition(CancellationToken cancellation) =>
         context.Ask((connection, stop) => new SealedLog(this).Last(connection, stop), cancellation);
 
+    /// <summary>How many events are committed, sealed or not: once all are sealed, the last position.</summary>
+    public Task<long> CommittedEvents(CancellationToken cancellation) => context.Ask(async (connection, stop) =>
+    {
+        await using var command = context.Command(connection, $"select (select coalesce(max(last_position), 0) from {context.Schema}.pl_seals) + (select coalesce(sum(cardinality(seqs)), 0)::bigint from {context.Schema}.pl_pending)");
+        return (long)(await command.ExecuteScalarAsync(stop))!;
+    }, cancellation);
+
     /// <summary>Tells other processes that there are new positions.</summary>
     internal void NotifySealed()
     {

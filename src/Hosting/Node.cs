@@ -1,9 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
-using Platform.Capabilities;
 using Platform.Capabilities.Blobs;
-using Platform.Capabilities.Files;
-using Platform.Capabilities.Http;
 using Platform.Capabilities.Scripts;
 using Platform.Domain.Audit;
 using Platform.Domain.Capabilities;
@@ -86,13 +83,10 @@ public sealed class Node : IAsyncDisposable
 
     public IAgentModel Agent => services.GetRequiredService<IAgentModel>();
 
-    public ScriptSandbox Sandbox => services.GetRequiredService<ScriptSandbox>();
+    public ScriptSandbox Sandbox => (ScriptSandbox)services.GetRequiredService<IScriptSandbox>();
 
-    /// <summary>Null until <see cref="Start"/>.</summary>
+    /// <summary>Null until <see cref="StartReading"/>.</summary>
     public ProjectionRunner? ProjectionRunner => projections;
-
-    /// <summary>Whether this node works (rather than only reads and appends).</summary>
-    public bool Started => sealer is not null;
 
     /// <summary>Opens the store, making its tables where they are not. Nothing runs yet.</summary>
     /// <exception cref="StoreUnavailableException"/>
@@ -109,30 +103,32 @@ public sealed class Node : IAsyncDisposable
             MaxPoolSize = 40,
             ApplicationName = "platform",
         });
-        var services = Services(options);
         try
         {
             var store = await Store.Open(
                 new StoreOptions { DataSource = source, Schema = options.Schema, EventTypes = Table.EventTypes(), Redact = redaction.Apply, Time = options.Time },
                 cancellation);
-            var node = new Node(options, source, store, services);
-            node.services.GetRequiredService<StreamsHolder>().Streams = store;
-            return node;
+            return new Node(options, source, store, Services(options, store));
         }
         catch
         {
-            await services.DisposeAsync();
             await source.DisposeAsync();
             throw;
         }
     }
 
-    /// <summary>Begins to seal, to project and to handle messages, together with whatever other nodes there are.</summary>
-    public async Task Start(CancellationToken cancellation)
+    /// <summary>Begins to seal and to project, together with whatever other nodes there are, so that read models are up to date.</summary>
+    public void StartReading()
     {
         sealer = Sealer.Start(Store);
         projections = ProjectionRunner.Start(Store, Projections);
         signing = Task.Run(() => SignNowAndThen(stop.Token), CancellationToken.None);
+    }
+
+    /// <summary>Begins to handle messages too: new ones, and those that a dead node left.</summary>
+    public async Task StartWorking(CancellationToken cancellation)
+    {
+        StartReading();
         await Bus.Start(cancellation);
     }
 
@@ -154,18 +150,16 @@ public sealed class Node : IAsyncDisposable
         stop.Dispose();
     }
 
-    private static ServiceProvider Services(NodeOptions options)
+    private static ServiceProvider Services(NodeOptions options, Store store)
     {
         var contents = new ContentStore(Path.Combine(options.DataFolder, "contents"));
         return new ServiceCollection()
             .AddSingleton(options.Time)
             .AddSingleton(contents)
-            .AddSingleton<ICapabilityRegistry>(_ => new CapabilityRegistry([.. FileCapabilities.All(contents), new HttpGet()]))
+            .AddSingleton<ICapabilityRegistry>(_ => BuiltIn.Capabilities(contents))
             .AddSingleton<IAgentModel>(_ => new LocalAgent())
-            .AddSingleton(_ => new ScriptSandbox(options.Sandbox))
-            .AddSingleton<IScriptSandbox>(provider => provider.GetRequiredService<ScriptSandbox>())
-            .AddSingleton<StreamsHolder>()
-            .AddSingleton<IEventStreams>(provider => provider.GetRequiredService<StreamsHolder>().Streams!)
+            .AddSingleton<IScriptSandbox>(_ => new ScriptSandbox(options.Sandbox))
+            .AddSingleton<IEventStreams>(store)
             .BuildServiceProvider();
     }
 
@@ -182,11 +176,5 @@ public sealed class Node : IAsyncDisposable
             }
         }
         catch (OperationCanceledException) { /* Stopped. */ }
-    }
-
-    /// <summary>The store needs the services' types and they need the store: filled in once it is open.</summary>
-    private sealed class StreamsHolder
-    {
-        public IEventStreams? Streams { get; set; }
     }
 }

@@ -11,7 +11,17 @@ internal static class CommandLine
         var commands = new Commands(options);
         var root = new RootCommand("Runs AI automation on your own ground: every step is an event that you can see, replay and undo.")
         {
+            RunCommand.Create(commands),
+            CheckCommand.Create(commands),
+            RunsCommand.Create(commands),
+            ShowCommand.Create(commands),
+            AuditCommand.Create(commands),
+            ReplayCommand.Create(commands),
+            ForkCommand.Create(commands),
+            CancelCommand.Create(commands),
+            EventsCommand.Create(commands),
             DatabaseCommands.Create(commands),
+            DoctorCommand.Create(commands),
             VersionCommand.Create(commands),
         };
         options.AddTo(root);

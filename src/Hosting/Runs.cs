@@ -1,0 +1,148 @@
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Platform.Domain.Capabilities;
+using Platform.Domain.Daemons;
+using Platform.Domain.Daemons.Format;
+using Platform.EventStore.Projections;
+using Platform.Messaging;
+using Platform.Projections;
+
+namespace Platform.Hosting;
+
+/// <summary>A daemon's file, checked.</summary>
+public sealed record CheckedDaemon(DaemonDefinition? Definition, IReadOnlyList<Diagnostic> Diagnostics)
+{
+    public bool Sound => Definition is not null && Diagnostics.All(d => d.Severity != Severity.Error);
+
+    /// <exception cref="ProblemException">It has errors.</exception>
+    public DaemonDefinition Require() => Sound
+        ? Definition!
+        : throw new ProblemException(new Problem("daemon.invalid", string.Join("\n", Diagnostics.Where(d => d.Severity == Severity.Error))));
+}
+
+/// <summary>What people do with runs, the same for the command line and for HTTP.</summary>
+public sealed class Runs(Node node)
+{
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Checks a daemon against the capabilities and agents of this installation.</summary>
+    public CheckedDaemon Check(string yaml)
+    {
+        var parsed = DaemonParser.Parse(yaml);
+        return new CheckedDaemon(parsed.Definition, DaemonChecker.Check(parsed, ContextOf(node.Capabilities.All)));
+    }
+
+    /// <summary>What the checker needs to know of an installation.</summary>
+    public static CheckContext ContextOf(IReadOnlyList<CapabilityDescriptor> capabilities) => new(capabilities, ["local", "local/extractive"])
+    {
+        AgentCreditsPer1000Characters = PriceBook.Current.AgentPer1000Characters,
+        CreditsPerUsd = PriceBook.Current.CreditsPerUsd,
+    };
+
+    /// <summary>Checks, binds the inputs and starts. Returns when the start is durable.</summary>
+    /// <param name="text">Inputs as text, by name; converted to their declared types.</param>
+    /// <param name="commandId">The same id with the same request starts nothing again.</param>
+    /// <exception cref="ProblemException"/>
+    public async Task<(RunId Run, bool Repeated)> Start(
+        TenantId tenant, string yaml, JsonElement? json, IReadOnlyList<KeyValuePair<string, string>>? text, string startedBy, IReadOnlyList<string>? approvals, string? commandId, CancellationToken cancellation)
+    {
+        var daemon = Check(yaml).Require();
+        var bound = InputBinding.Bind(daemon.Inputs, json, text);
+        if (bound.Problems.Count > 0)
+        {
+            throw new ProblemException(bound.Problems.Count == 1 ? bound.Problems[0] : new Problem("inputs.invalid", string.Join("\n", bound.Problems.Select(p => p.Detail))));
+        }
+
+        // A command id stands for one run: the same request again must be the same command, so its run id is derived from it.
+        var run = commandId is null ? RunId.From(Guid.CreateVersion7(node.Options.Time.GetUtcNow())) : RunId.From(DeterministicId.Of(Scope(tenant), $"run:{commandId}"));
+        var answer = await node.Bus.Invoke(new StartRun(run, yaml, bound.Values!.Value, startedBy, approvals), new InvokeOptions(tenant, commandId, startedBy), cancellation);
+        return (RunId.From(answer.StreamId), answer.Repeated);
+    }
+
+    /// <exception cref="ProblemException">There is no such run.</exception>
+    public async Task<Run> Get(TenantId tenant, RunId run, CancellationToken cancellation) =>
+        (await node.Store.Load(tenant, run.Value, Domain.Folds.Run, cancellation)).State
+        ?? throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
+
+    public Task Cancel(TenantId tenant, RunId run, string by, string reason, CancellationToken cancellation) =>
+        node.Bus.Invoke(new CancelRun(run, by, reason), new InvokeOptions(tenant, User: by), cancellation);
+
+    /// <param name="yaml">A changed daemon; null: the source's.</param>
+    public async Task<RunId> Fork(TenantId tenant, RunId source, string stage, string? yaml, string by, CancellationToken cancellation)
+    {
+        if (yaml is not null) { Check(yaml).Require(); }
+        var run = RunId.From(Guid.CreateVersion7(node.Options.Time.GetUtcNow()));
+        await node.Bus.Invoke(new ForkRun(run, source, stage, by, yaml), new InvokeOptions(tenant, User: by), cancellation);
+        return run;
+    }
+
+    public async Task<ReplayResult> Replay(TenantId tenant, RunId run, CancellationToken cancellation)
+    {
+        var events = new List<IRunEvent>();
+        await foreach (var recorded in node.Store.Fetch(tenant, run.Value, cancellation: cancellation))
+        {
+            if (recorded.Data is IRunEvent fact) { events.Add(fact); }
+        }
+
+        return events.Count > 0 ? RunReplay.Verify(events) : throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
+    }
+
+    /// <summary>A run's events, those there are and those to come, until it has ended.</summary>
+    public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, RunId run, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var committed = new SemaphoreSlim(0);
+        void Wake(int events) => committed.Release();
+        node.Store.Committed += Wake;
+        try
+        {
+            for (long next = 1; ;)
+            {
+                await foreach (var recorded in node.Store.Fetch(tenant, run.Value, next, cancellation: cancellation))
+                {
+                    next = recorded.Version + 1;
+                    yield return recorded;
+                    if (recorded.Data is RunCompleted or RunFailed or RunCancelled) { yield break; }
+                }
+
+                // Another node may be the one that works on it: its commits are not heard here.
+                await committed.WaitAsync(Look, cancellation);
+                while (committed.CurrentCount > 0) { await committed.WaitAsync(cancellation); }
+            }
+        }
+        finally
+        {
+            node.Store.Committed -= Wake;
+            committed.Dispose();
+        }
+    }
+
+    /// <summary>Runs, newest first.</summary>
+    /// <param name="status">As <see cref="RunSummary.Status"/>; null: any.</param>
+    public Task<DocumentPage<RunSummary>> List(TenantId tenant, string? status, string? daemon, DocumentCursor? after, int limit, CancellationToken cancellation)
+    {
+        var filter = new Dictionary<string, string>();
+        if (status is not null) { filter["Status"] = status; }
+        if (daemon is not null) { filter["Daemon"] = daemon; }
+        return node.Documents.Query(RunList.Projection, tenant, filter.Count == 0 ? null : JsonSerializer.Serialize(filter, HostingJson.Default.DictionaryStringString), after, limit, newestFirst: true, cancellation);
+    }
+
+    /// <summary>The place of a run in the list.</summary>
+    /// <exception cref="ProblemException">There is no such run.</exception>
+    public async Task<DocumentCursor> Cursor(TenantId tenant, RunId run, CancellationToken cancellation) =>
+        await node.Documents.Get(RunList.Projection, tenant, run.ToString(), cancellation) is { } summary
+            ? new DocumentCursor(RunList.Projection.SortKey(summary), summary.RunId)
+            : throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
+
+    /// <summary>Waits until the read models have seen everything that is committed now.</summary>
+    public async Task CatchUp(CancellationToken cancellation)
+    {
+        var last = await node.Store.CommittedEvents(cancellation);
+        await node.Store.WaitBeyond(last - 1, cancellation);
+        foreach (var projection in Node.Projections) { await node.ProjectionRunner!.WaitFor(projection.Name, last, cancellation); }
+    }
+
+    private static Guid Scope(TenantId tenant) => DeterministicId.Of(new Guid("6a1f6b1e-3a53-4d0c-9d11-5f3a4c1d7a10"), tenant.Value);
+}
+
+[System.Text.Json.Serialization.JsonSerializable(typeof(Dictionary<string, string>))]
+internal sealed partial class HostingJson : System.Text.Json.Serialization.JsonSerializerContext;

@@ -1,0 +1,47 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Platform.Capabilities.Scripts;
+using Platform.EmbeddedPostgres;
+using Platform.EventStore;
+using Platform.Messaging;
+
+namespace Platform.SelfHost.Cli;
+
+/// <summary><c>platform doctor</c>: what works on this machine, what does not, and what to do about it.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key.", [], (_, settings, stop) => Execute(settings, stop));
+
+    private static async Task<int> Execute(Settings settings, CancellationToken stop)
+    {
+        var found = new List<(string Area, string Name, LayerState State, string Sentence)>();
+        try
+        {
+            await using var installation = await Installation.Open(settings, stop);
+            found.Add(("database", "postgres", LayerState.Works, $"PostgreSQL answers; the log has {await installation.Node.Store.CommittedEvents(stop)} events."));
+            found.Add(("audit", "key", LayerState.Works, $"{installation.Node.Key.Name} signs checkpoints."));
+            found.Add(("audit", "anchor", Environment.GetEnvironmentVariable("PLATFORM_ANCHOR") is { Length: > 0 } ? LayerState.Works : LayerState.Weaker, $"Checkpoints are appended to {installation.Node.Options.AnchorFile}; set PLATFORM_ANCHOR to a file that this machine's operator cannot rewrite."));
+            var dead = await installation.Node.Messages.DeadLetters(null, 100, stop);
+            found.Add(("messages", "dead letters", dead.Count == 0 ? LayerState.Works : LayerState.Weaker, dead.Count == 0 ? "None." : $"{dead.Count}; the newest: {dead[^1].Envelope.Type}: {dead[^1].Error.Split('\n')[0]}"));
+            var probe = await installation.Node.Sandbox.Probe(stop);
+            found.AddRange(probe.Layers.Select(layer => ("sandbox", layer.Name, layer.State, layer.Sentence)));
+            found.Add(("sandbox", "scripts", probe.Tier is null ? LayerState.Missing : LayerState.Works, probe.Tier is { } tier ? $"Scripts run under {tier}." : "No script will run on this machine."));
+        }
+        catch (Exception e) when (e is ClusterException or StoreUnavailableException or SchemaTooNewException)
+        {
+            found.Add(("database", "postgres", LayerState.Missing, e.Message));
+        }
+
+        foreach (var (area, name, state, sentence) in found)
+        {
+            if (settings.Terminal.Json) { settings.Terminal.Record(new JsonObject { ["area"] = area, ["name"] = name, ["state"] = state.ToString().ToLowerInvariant(), ["detail"] = sentence }); }
+            else
+            {
+                var (mark, ink) = state switch { LayerState.Works => ("works", Ink.Green), LayerState.Weaker => ("weaker", Ink.Yellow), LayerState.Missing => ("missing", Ink.Red) };
+                settings.Terminal.Line($"{settings.Terminal.Paint($"{mark,-8}", ink)} {area + "/" + name,-24} {sentence}");
+            }
+        }
+
+        return found.Any(one => one.State == LayerState.Missing && one.Area == "database") ? ExitCode.Failed : ExitCode.Done;
+    }
+}
