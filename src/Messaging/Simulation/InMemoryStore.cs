@@ -250,7 +250,8 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
             waiting = work.Task;
         }
 
-        await waiting.WaitAsync(cancellation);
+        await waiting.WaitAsync(atMost, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellation.ThrowIfCancellationRequested();
     }
 
     private bool IsFree(Row row) => row.Owner is not { } owner || !members.ContainsKey(owner);

@@ -1,0 +1,131 @@
+using System.Text;
+using Platform.Tests.Counting;
+
+namespace Platform.Messaging.Tests;
+
+public abstract partial class Store_contract
+{
+    private static Envelope Message(string? key = null) =>
+        new(Guid.CreateVersion7(), TenantId.Default, "ring", key, Encoding.UTF8.GetBytes("""{"n":1}"""), new EventMetadata("story", "cause", "ada", new Dictionary<string, string> { ["h"] = "v" }));
+
+    private static Task<InboxEntry?> Enqueue(StoreUnderTest store, long? owner, params Envelope[] messages) =>
+        store.Streams.Append(Commit() with { Messages = messages, Owner = owner }, Cancellation);
+
+    [Fact]
+    public async Task Messages_are_claimed_in_their_order_and_by_one()
+    {
+        await using var store = await Open();
+        await using var a = await store.Messages.Join("a", Cancellation);
+        await using var b = await store.Messages.Join("b", Cancellation);
+        var messages = Enumerable.Range(0, 9).Select(i => Message($"k{i}")).ToArray();
+        await Enqueue(store, null, messages);
+        var first = await store.Messages.Claim(a.Owner, 4, Cancellation);
+        var second = await store.Messages.Claim(b.Owner, 100, Cancellation);
+        Assert.Equal(messages.Select(m => m.Id), first.Concat(second).Select(m => m.Id));
+        Assert.Equal(4, first.Count);
+        Assert.Empty(await store.Messages.Claim(a.Owner, 100, Cancellation));
+        Assert.Null(await store.Messages.ClaimOne(b.Owner, TenantId.Default, messages[0].Id, Cancellation));
+        var (sent, got) = (messages[0], first[0]);
+        Assert.Equal((sent.Type, sent.Key, sent.Tenant, 0), (got.Type, got.Key, got.Tenant, got.Attempts));
+        Assert.Equal(sent.Body.ToArray(), got.Body.ToArray());
+        Assert.Equal(("story", "cause", "ada", "v"), (got.Metadata.CorrelationId, got.Metadata.CausationId, got.Metadata.User, got.Metadata.Headers!["h"]));
+    }
+
+    [Fact]
+    public async Task A_message_leaves_with_what_it_was_decided_with_and_goes_when_it_is_handled()
+    {
+        await using var store = await Open();
+        await using var node = await store.Messages.Join("n", Cancellation);
+        await using var other = await store.Messages.Join("o", Cancellation);
+        var (id, message, next) = (Guid.NewGuid(), Message(), Message());
+        await store.Streams.Decide(Request(id, (_, _) => new Decision([Opened(id)], [message])) with { Owner = node.Owner }, Cancellation);
+        Assert.Empty(await store.Messages.Claim(other.Owner, 10, Cancellation));
+
+        // The same cascade again is the same message.
+        await Enqueue(store, node.Owner, message);
+        var handled = new HandledMessage(TenantId.Default, message.Id, node.Owner);
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Streams.Decide(Request(id, new Counted(1)) with { Handled = handled with { Owner = other.Owner } }, Cancellation));
+        await store.Streams.Decide(Request(id, (_, _) => new Decision([], [next])) with { Handled = handled }, Cancellation);
+        Assert.Equal([next.Id], (await store.Messages.Claim(other.Owner, 10, Cancellation)).Select(m => m.Id));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Streams.Append(Commit() with { Handled = handled }, Cancellation));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Streams.Decide(Request(id, new Counted(1)) with { Handled = handled }, Cancellation));
+        Assert.Equal(1, (await store.Streams.Load(TenantId.Default, id, Folds.Counter, Cancellation)).Version);
+    }
+
+    [Fact]
+    public async Task What_a_dead_node_owned_is_taken_over_and_its_commits_are_refused()
+    {
+        await using var store = await Open();
+        var (_, others) = await store.Another();
+        var dying = await store.Messages.Join("dying", Cancellation);
+        await using var living = await others.Join("living", Cancellation);
+        var message = Message();
+        await Enqueue(store, dying.Owner, message);
+        var lost = new TaskCompletionSource();
+        dying.Lost.Register(lost.SetResult);
+        var wait = others.WaitForWork(TimeSpan.FromMinutes(1), Cancellation);
+        await store.Kill(dying, "dying");
+        await lost.Task.WaitAsync(Patience, Cancellation);
+        await wait.WaitAsync(Patience, Cancellation);
+        Assert.Equal(message.Id, Assert.Single(await others.Claim(living.Owner, 10, Cancellation)).Id);
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Messages.Begin(dying.Owner, TenantId.Default, message.Id, Cancellation));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Streams.Append(Commit() with { Handled = new HandledMessage(TenantId.Default, message.Id, dying.Owner) }, Cancellation));
+        Assert.Equal(1, await others.Begin(living.Owner, TenantId.Default, message.Id, Cancellation));
+        await dying.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Messages_are_released_retried_buried_requeued_and_discarded()
+    {
+        await using var store = await Open();
+        await using var node = await store.Messages.Join("n", Cancellation);
+        await using var other = await store.Messages.Join("o", Cancellation);
+        var (a, b) = (Message(), Message());
+        await Enqueue(store, node.Owner, a, b);
+        Assert.Equal(1, await store.Messages.Begin(node.Owner, TenantId.Default, a.Id, Cancellation));
+        Assert.Equal(2, await store.Messages.Begin(node.Owner, TenantId.Default, a.Id, Cancellation));
+        await store.Messages.Retry(node.Owner, TenantId.Default, a.Id, Noon.AddMinutes(1), "away\0", Cancellation);
+        await store.Messages.Release(other.Owner, [a.Id], Cancellation);
+        Assert.Empty(await store.Messages.Claim(other.Owner, 10, Cancellation));
+        await store.Messages.Release(node.Owner, [a.Id, b.Id], Cancellation);
+        var again = await store.Messages.Claim(other.Owner, 10, Cancellation);
+        Assert.Equal([(a.Id, 2, Noon.AddMinutes(1)), (b.Id, 0, null)], again.Select(m => (m.Id, m.Attempts, m.DueAt)));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Messages.Retry(node.Owner, TenantId.Default, a.Id, Noon, "e", Cancellation));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => store.Messages.Bury(node.Owner, TenantId.Default, a.Id, "E", "e", Noon, Cancellation));
+
+        foreach (var message in again) { await store.Messages.Bury(other.Owner, TenantId.Default, message.Id, "FormatException", "wrong", Noon, Cancellation); }
+        var letters = await store.Messages.DeadLetters(null, 10, Cancellation);
+        Assert.Equal([a.Id, b.Id], letters.Select(l => l.Envelope.Id));
+        Assert.Equal(("FormatException", "wrong", Noon), (letters[0].ErrorType, letters[0].Error, letters[0].DiedAt));
+        Assert.Empty(await store.Messages.DeadLetters(Acme, 10, Cancellation));
+        Assert.True(await store.Messages.Requeue(TenantId.Default, a.Id, Cancellation));
+        Assert.False(await store.Messages.Requeue(TenantId.Default, a.Id, Cancellation));
+        Assert.True(await store.Messages.Discard(TenantId.Default, b.Id, Cancellation));
+        Assert.False(await store.Messages.Discard(TenantId.Default, b.Id, Cancellation));
+        var back = (await store.Messages.ClaimOne(node.Owner, TenantId.Default, a.Id, Cancellation))!;
+        Assert.Equal((a.Id, 0, null), (back.Id, back.Attempts, back.DueAt));
+    }
+
+    [Fact]
+    public async Task A_delay_is_a_moment_for_whoever_takes_the_message_over()
+    {
+        await using var store = await Open();
+        await using var node = await store.Messages.Join("n", Cancellation);
+        await Enqueue(store, null, Message() with { Delay = TimeSpan.FromMinutes(5), DueAt = Noon.AddMinutes(5) });
+        var claimed = Assert.Single(await store.Messages.Claim(node.Owner, 10, Cancellation));
+        Assert.Equal((null, Noon.AddMinutes(5)), (claimed.Delay, claimed.DueAt));
+    }
+
+    [Fact]
+    public async Task The_wait_for_work_ends_with_work_or_with_its_time()
+    {
+        await using var store = await Open();
+        var (streams, others) = await store.Another();
+        await others.WaitForWork(TimeSpan.FromMilliseconds(10), Cancellation).WaitAsync(Patience, Cancellation);
+        var wait = others.WaitForWork(TimeSpan.FromMinutes(1), Cancellation);
+        await Enqueue(store, null, Message());
+        await wait.WaitAsync(Patience, Cancellation);
+        await others.WaitForWork(TimeSpan.FromMinutes(1), Cancellation).WaitAsync(Patience, Cancellation);
+        Assert.NotNull(streams);
+    }
+}
