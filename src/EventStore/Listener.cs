@@ -1,4 +1,5 @@
 using Npgsql;
+using Platform.Messaging;
 
 namespace Platform.EventStore;
 
@@ -17,6 +18,9 @@ public sealed class Listener : IAsyncDisposable
     /// <summary>There are messages that nobody owns.</summary>
     public const string Work = "pl_work";
 
+    /// <summary>Calls to the world for a stream are to end: schema, sender, tenant and stream, with a space between (none of them has one).</summary>
+    internal const string Interrupts = "pl_interrupt";
+
     private static readonly TimeSpan Probe = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
@@ -26,6 +30,8 @@ public sealed class Listener : IAsyncDisposable
     private readonly TimeProvider time;
     private readonly CancellationTokenSource stop = new();
     private readonly Dictionary<string, TaskCompletionSource> waiters = new() { [Wake] = New(), [Sealed] = New(), [Work] = New() };
+    private readonly string sender = Guid.NewGuid().ToString("n");
+    private readonly List<Action<TenantId, Guid>> interrupted = [];
     private readonly Lock gate = new();
     private readonly TaskCompletionSource listening = New();
     private readonly Lazy<Task> run;
@@ -52,6 +58,16 @@ public sealed class Listener : IAsyncDisposable
         _ = run.Value;
         return listening.Task;
     }
+
+    /// <summary>Called on the listening thread for what other processes interrupt.</summary>
+    internal IDisposable OnInterrupt(Action<TenantId, Guid> hear)
+    {
+        _ = run.Value;
+        lock (gate) { interrupted.Add(hear); }
+        return new Hearing(() => { lock (gate) { interrupted.Remove(hear); } });
+    }
+
+    internal string Interruption(TenantId tenant, Guid streamId) => $"{schema} {sender} {tenant.Value} {streamId:n}";
 
     /// <summary>What this process knows without the database.</summary>
     public void Signal(string channel)
@@ -93,7 +109,7 @@ public sealed class Listener : IAsyncDisposable
                 connection.Notification += OnNotification;
                 try
                 {
-                    await Execute(connection, $"listen {Wake}; listen {Sealed}; listen {Work}");
+                    await Execute(connection, $"listen {Wake}; listen {Sealed}; listen {Work}; listen {Interrupts}");
                     pause = FirstPause;
                     listening.TrySetResult();
                     foreach (var channel in (ReadOnlySpan<string>)[Wake, Sealed, Work]) { Signal(channel); }
@@ -128,6 +144,21 @@ public sealed class Listener : IAsyncDisposable
 
     private void OnNotification(object sender, NpgsqlNotificationEventArgs heard)
     {
-        if (heard.Payload == schema && waiters.ContainsKey(heard.Channel)) { Signal(heard.Channel); }
+        if (heard.Channel == Interrupts) { OnInterruption(heard.Payload.Split(' ')); }
+        else if (heard.Payload == schema && waiters.ContainsKey(heard.Channel)) { Signal(heard.Channel); }
+    }
+
+    private void OnInterruption(string[] parts)
+    {
+        // This process has done its own already.
+        if (parts.Length != 4 || parts[0] != schema || parts[1] == sender || !TenantId.TryParse(parts[2], out var tenant) || !Guid.TryParse(parts[3], out var stream)) { return; }
+        Action<TenantId, Guid>[] all;
+        lock (gate) { all = [.. interrupted]; }
+        foreach (var hear in all) { hear(tenant, stream); }
+    }
+
+    private sealed class Hearing(Action end) : IDisposable
+    {
+        public void Dispose() => end();
     }
 }

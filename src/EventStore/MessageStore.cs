@@ -72,7 +72,7 @@ public sealed class MessageStore(Store store) : IMessageStore
                 $"""
                 update {context.Schema}.pl_messages m set owner = $1
                 where (tenant_id, id) in (
-                    select tenant_id, id from {context.Schema}.pl_messages where tenant_id = $2 and id = $3 and (owner is null or owner = any($4)) for update skip locked)
+                    select tenant_id, id from {context.Schema}.pl_messages where tenant_id = $2 and id = $3 and (owner is null or owner = $1 or owner = any($4)) for update skip locked)
                 returning {Columns}
                 """,
                 owner,
@@ -83,6 +83,40 @@ public sealed class MessageStore(Store store) : IMessageStore
             return claimed.Count == 0 ? null : claimed[0];
         },
         cancellation);
+
+    public Task<IReadOnlyList<MessageRef>> Owned(long owner, CancellationToken cancellation) => context.Ask(
+        async (connection, stop) =>
+        {
+            await using var list = context.Command(connection, $"select tenant_id, id from {context.Schema}.pl_messages where owner = $1", owner);
+            return await References(list, stop);
+        },
+        cancellation);
+
+    public Task<IReadOnlyList<MessageRef>> Due(DateTimeOffset by, int limit, CancellationToken cancellation) => context.Ask(
+        async (connection, stop) =>
+        {
+            await using var list = context.Command(
+                connection,
+                $"select tenant_id, id from {context.Schema}.pl_messages where (owner is null or owner in ({DeadOwners})) and (due_at is null or due_at <= $1) order by number limit $2",
+                by.UtcDateTime,
+                Math.Clamp(limit, 1, MaxLimit));
+            return await References(list, stop);
+        },
+        cancellation);
+
+    public async Task Interrupt(TenantId tenant, Guid streamId, CancellationToken cancellation)
+    {
+        if (store.Interruption(tenant, streamId) is not { } payload) { return; }
+        await context.Ask(
+            async (connection, stop) =>
+            {
+                await using var notify = context.Command(connection, "select pg_notify($1, $2)", Listener.Interrupts, payload);
+                return await notify.ExecuteNonQueryAsync(stop);
+            },
+            cancellation);
+    }
+
+    public IDisposable OnInterrupt(Action<TenantId, Guid> interrupted) => store.Listener.OnInterrupt(interrupted);
 
     public async Task<int> Begin(long owner, TenantId tenant, Guid id, CancellationToken cancellation)
     {
@@ -214,6 +248,14 @@ public sealed class MessageStore(Store store) : IMessageStore
         var envelopes = new List<Envelope>();
         while (await reader.ReadAsync(cancellation)) { envelopes.Add(Read(reader)); }
         return envelopes;
+    }
+
+    private static async Task<IReadOnlyList<MessageRef>> References(NpgsqlCommand command, CancellationToken cancellation)
+    {
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var references = new List<MessageRef>();
+        while (await reader.ReadAsync(cancellation)) { references.Add(new MessageRef(new TenantId(reader.GetString(0)), reader.GetGuid(1))); }
+        return references;
     }
 
     private static Envelope Read(NpgsqlDataReader row) => new(

@@ -283,6 +283,9 @@ public sealed partial class Store : IAsyncDisposable
         if (options.NotifyOthers) { wake.Signal(Listener.Work); }
     }
 
+    /// <summary>What other processes are told to interrupt; null: there are none.</summary>
+    internal string? Interruption(TenantId tenant, Guid streamId) => options.NotifyOthers ? Listener.Interruption(tenant, streamId) : null;
+
     internal void Invalidate(StreamKey key)
     {
         lock (lanesGate)

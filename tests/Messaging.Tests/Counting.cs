@@ -57,9 +57,18 @@ public static class AddOneHandler
     public static Events Handle(AddOne command, Counter counter) => [new Counted(1)];
 }
 
+/// <summary>Ends what is asked of the world for the counter, and changes nothing.</summary>
+public sealed record Halt(CounterId CounterId);
+
+public static class HaltHandler
+{
+    public static (Events, OutgoingMessages) Handle(Halt command, Counter counter) => ([], new OutgoingMessages().Interrupt(counter.Id.Value));
+}
+
 [JsonSerializable(typeof(CounterOpened))]
 [JsonSerializable(typeof(Counted))]
 [JsonSerializable(typeof(OpenCounter))]
 [JsonSerializable(typeof(Step))]
 [JsonSerializable(typeof(AddOne))]
+[JsonSerializable(typeof(Halt))]
 public sealed partial class CountingJson : JsonSerializerContext;

@@ -31,6 +31,8 @@ public sealed class StreamHandler<TCommand, TState>(
         var streamId = StreamId(command);
         var loaded = Load is null ? null : await Ask(command, streamId, execution, cancellation);
 
+        // From here on the outcome is waited for: a caller that turned away in the middle of a commit would not know which messages are its own.
+        cancellation.ThrowIfCancellationRequested();
         var context = new MessageContext(execution.Envelope, execution.Now());
         IReadOnlyList<Guid> interrupted = [];
         var decided = await execution.Streams.Decide(
@@ -51,7 +53,7 @@ public sealed class StreamHandler<TCommand, TState>(
                 execution.Handled,
                 execution.Answer?.Entry,
                 execution.Owner),
-            cancellation);
+            CancellationToken.None);
         return decided.Recorded is { } recorded
             ? new Executed(streamId, decided.Version, [], [], recorded)
             : new Executed(streamId, decided.Version, decided.Decision.Messages, interrupted, null);
@@ -101,6 +103,7 @@ public sealed class PolicyHandler<TCommand>(
         if (Validate?.Invoke(command, asked, execution.Services) is { } problem) { throw new ProblemException(problem); }
         var loaded = Load is null ? null : await Load(command, asked, execution.Services, cancellation);
 
+        cancellation.ThrowIfCancellationRequested();
         var context = asked with { Now = execution.Now() };
         var outcome = Handle(command, loaded, context);
         execution.Answer?.Set(Guid.Empty, 0);
@@ -116,7 +119,7 @@ public sealed class PolicyHandler<TCommand>(
                 Inbox = execution.Answer?.Entry,
                 Owner = execution.Owner,
             },
-            cancellation);
+            CancellationToken.None);
         return recorded is null
             ? new Executed(Guid.Empty, 0, messages, outcome.Messages?.Interrupted ?? [], null)
             : new Executed(Guid.Empty, 0, [], [], recorded);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -14,7 +13,10 @@ public sealed record BusOptions
     /// <summary>How long to wait for a word of other nodes' work before looking anyway.</summary>
     public TimeSpan LookEvery { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Between attempts to join again after the store was away.</summary>
+    /// <summary>Taken from the table at a time, so that several nodes share what waits.</summary>
+    public int ClaimAtOnce { get; init; } = 200;
+
+    /// <summary>Between attempts to ask the store again after it was away.</summary>
     public TimeSpan RejoinEvery { get; init; } = TimeSpan.FromMilliseconds(500);
 }
 
@@ -38,6 +40,8 @@ public sealed class Bus(
     private readonly CancellationTokenSource stopping = new();
     private volatile Node? node;
     private Task? membership;
+    private IDisposable? interruptions;
+    private TimeSpan patience;
     private bool disposed;
 
     /// <summary>Messages in this node's memory: waiting, delayed and being handled.</summary>
@@ -47,48 +51,28 @@ public sealed class Bus(
     public async Task Start(CancellationToken cancellation)
     {
         var joined = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        interruptions = store.OnInterrupt(pipeline.Interrupts.Interrupt);
         membership = Task.Run(() => Belong(joined), CancellationToken.None);
         await joined.Task.WaitAsync(cancellation);
     }
 
-    /// <summary>Takes no new work, lets what is being handled end until the deadline, and leaves; what is left is anybody's.</summary>
+    /// <summary>Takes no new work, lets what is being handled end until the deadline, gives back what is left, and leaves.</summary>
     public async Task Drain(TimeSpan deadline)
     {
-        var last = node;
+        patience = deadline;
         await stopping.CancelAsync();
-        if (last is not null) { await last.Drain(deadline); }
         if (membership is not null) { await membership; }
+        interruptions?.Dispose();
     }
 
     /// <summary>Runs a command and answers when its outcome is durable.</summary>
     /// <exception cref="ProblemException">It is refused.</exception>
     /// <exception cref="StoreUnavailableException">Ask again with the same command id, or <see cref="Find"/> what became of it.</exception>
-    public async Task<CommandAnswer> Invoke(object command, InvokeOptions options, CancellationToken cancellation)
+    public Task<CommandAnswer> Invoke(object command, InvokeOptions options, CancellationToken cancellation)
     {
-        var type = pipeline.Of(command);
-        var id = ids();
-        var envelope = Pipeline.Seal(
-            type, id, options.Tenant, command, new EventMetadata(options.CorrelationId ?? id.ToString(), null, options.User, options.Headers)) with
-        { Attempts = 1 };
-        var answer = options.CommandId is { } commandId ? new PendingAnswer(commandId, Hash(type.Alias, envelope.Body.Span)) : null;
-        var owning = node is { HasRoom: true } current ? current : null;
-        try
-        {
-            var executed = await pipeline.Run(envelope, command, owning?.Owner, null, answer, cancellation);
-            if (executed.Recorded is { } recorded) { return CommandAnswer.Read(recorded) with { Repeated = true }; }
-            Follow(envelope.Tenant, executed, owning);
-            return new CommandAnswer(executed.StreamId, executed.Version) { Messages = [.. executed.Messages.Select(m => m.Id)] };
-        }
-        catch (CommandConflictException)
-        {
-            throw new ProblemException(new Problem("command.conflict", "This command id was used before with another command.", 409));
-        }
-        catch (StoreUnavailableException)
-        {
-            // Whether it committed is not known: messages of it may be ours without our knowing. Leaving makes them claimable.
-            owning?.Leave();
-            throw;
-        }
+        // A caller that turns away in the middle of a commit does not stop what follows from it.
+        var answer = Ask(command, options, cancellation);
+        return answer.IsCompleted || !cancellation.CanBeCanceled ? answer : answer.WaitAsync(cancellation);
     }
 
     /// <summary>What became of a command: null when it never committed.</summary>
@@ -102,17 +86,30 @@ public sealed class Bus(
         if (await store.ClaimOne(once.Owner, tenant, id, cancellation) is not { } envelope) { return null; }
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(cancellation, once.Lost);
         var (attempt, executed, _, _) = await pipeline.Try(envelope, once.Owner, null, counts: true, lost.Token);
+        foreach (var stream in executed?.Interrupted ?? []) { await Interrupt(tenant, stream, CancellationToken.None); }
         return attempt switch
         {
             Attempt.Handled => [.. executed!.Messages.Select(m => m.Id)],
             Attempt.Retry => [id],
             Attempt.Buried => [],
             Attempt.Lost => null,
+            Attempt.Unknown => throw new StoreUnavailableException("The store went away: whether the message is handled is not known."),
         };
     }
 
-    /// <summary>Ends calls to the world in flight on this node for a stream, for a host that hears of another node's interruption.</summary>
-    public void Interrupt(TenantId tenant, Guid streamId) => pipeline.Interrupts.Interrupt(tenant, streamId);
+    /// <summary>For hosts without background work: durable messages that nobody living has and that are due, oldest first, to be sent on to <see cref="ExecuteOne"/>.</summary>
+    public Task<IReadOnlyList<MessageRef>> RecoverDue(int limit, CancellationToken cancellation) => store.Due(time.GetUtcNow(), limit, cancellation);
+
+    /// <summary>Ends calls to the world in flight for a stream, on this node and on the others: they begin again with the stream's newest state.</summary>
+    public async Task Interrupt(TenantId tenant, Guid streamId, CancellationToken cancellation)
+    {
+        pipeline.Interrupts.Interrupt(tenant, streamId);
+        try { await store.Interrupt(tenant, streamId, cancellation); }
+        catch (StoreUnavailableException)
+        {
+            // A hint. Whoever did not hear it decides on the newest state all the same.
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -132,11 +129,49 @@ public sealed class Bus(
         return hash.GetHashAndReset();
     }
 
-    private void Follow(TenantId tenant, Executed executed, Node? owning)
+    private async Task<CommandAnswer> Ask(object command, InvokeOptions options, CancellationToken cancellation)
     {
-        foreach (var stream in executed.Interrupted) { pipeline.Interrupts.Interrupt(tenant, stream); }
-        if (owning is null) { return; }
-        foreach (var message in executed.Messages) { owning.Add(message, counts: false); }
+        var type = pipeline.Of(command);
+        var id = ids();
+        var envelope = Pipeline.Seal(
+            type, id, options.Tenant, command, new EventMetadata(options.CorrelationId ?? id.ToString(), null, options.User, options.Headers)) with
+        { Attempts = 1 };
+        var answer = options.CommandId is { } commandId ? new PendingAnswer(commandId, Hash(type.Alias, envelope.Body.Span)) : null;
+        var owning = node is { HasRoom: true } current ? current : null;
+        try
+        {
+            var executed = await pipeline.Run(envelope, command, owning?.Owner, null, answer, cancellation);
+            if (executed.Recorded is { } recorded) { return CommandAnswer.Read(recorded) with { Repeated = true }; }
+            await Follow(envelope.Tenant, executed, owning);
+            return new CommandAnswer(executed.StreamId, executed.Version) { Messages = [.. executed.Messages.Select(m => m.Id)] };
+        }
+        catch (ProblemException) when (answer is not null)
+        {
+            // Asked again, it may be refused because it was done: the record decides.
+            if (await store.FindCommand(options.Tenant, answer.Entry.CommandId, cancellation) is not { } known) { throw; }
+            return known.RequestHash.Span.SequenceEqual(answer.Entry.RequestHash.Span) ? CommandAnswer.Read(known) with { Repeated = true } : throw Conflict();
+        }
+        catch (CommandConflictException)
+        {
+            throw Conflict();
+        }
+        catch (StoreUnavailableException)
+        {
+            owning?.Doubt(null);
+            throw;
+        }
+    }
+
+    private static ProblemException Conflict() => new(new Problem("command.conflict", "This command id was used before with another command.", 409));
+
+    private async Task Follow(TenantId tenant, Executed executed, Node? owning)
+    {
+        if (owning is not null)
+        {
+            foreach (var message in executed.Messages) { owning.Add(message, counts: false); }
+        }
+
+        foreach (var stream in executed.Interrupted) { await Interrupt(tenant, stream, CancellationToken.None); }
     }
 
     /// <summary>Joins, claims, and joins again when the membership is lost, until told to stop.</summary>
@@ -147,25 +182,24 @@ public sealed class Bus(
             try
             {
                 await using var member = await store.Join(options.NodeName, stopping.Token);
-                using var current = new Node(this, member);
+                using var current = new Node(pipeline, options, member, Follow, stopping.Token);
                 node = current;
                 joined.TrySetResult();
-                try
-                {
-                    await Claim(current);
-                }
+                try { await Claim(current); }
                 finally
                 {
                     node = null;
-                    await current.End();
+                    await current.End(stopping.IsCancellationRequested ? patience : TimeSpan.Zero);
                 }
             }
             catch (OperationCanceledException)
             {
                 // Lost or stopping: the loop's condition says which.
             }
-            catch (StoreUnavailableException)
+            // A node does not end of a fault: what the store cannot do now it may do later. Only who waits for the first joining hears of it.
+            catch (Exception fault)
             {
+                if (fault is not StoreUnavailableException) { joined.TrySetException(fault); }
                 await Task.Delay(options.RejoinEvery, time, stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
@@ -179,171 +213,22 @@ public sealed class Bus(
         while (true)
         {
             either.Token.ThrowIfCancellationRequested();
-            var room = options.MaxInMemory - current.Count;
-            if (room > 0)
-            {
-                foreach (var envelope in await store.Claim(current.Owner, room, either.Token)) { current.Add(envelope, counts: true); }
-            }
-
-            await store.WaitForWork(options.LookEvery, either.Token);
-        }
-    }
-
-    /// <summary>One membership with what it keeps in memory. Ends as a whole.</summary>
-    private sealed class Node : IDisposable
-    {
-        private readonly Bus bus;
-        private readonly CancellationTokenSource gone;
-        private readonly CancellationTokenSource drained = new();
-        private readonly Dictionary<string, LocalQueue> queues;
-        private readonly ConcurrentDictionary<Guid, ITimer> timers = [];
-        private readonly ConcurrentDictionary<(TenantId, Guid), bool> known = [];
-        private readonly TaskCompletionSource idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private int handling;
-
-        public Node(Bus bus, INodeMembership member)
-        {
-            this.bus = bus;
-            Owner = member.Owner;
-            gone = CancellationTokenSource.CreateLinkedTokenSource(member.Lost);
-            Gone = gone.Token;
-            queues = bus.pipeline.Types.GroupBy(t => t.Queue.Name).ToDictionary(g => g.Key, g => new LocalQueue(g.Max(t => t.Queue.MaxParallel), Handle));
-            queues.TryAdd(MessageQueue.Default.Name, new LocalQueue(MessageQueue.DefaultParallel, Handle));
-        }
-
-        public long Owner { get; }
-
-        public CancellationToken Gone { get; }
-
-        public int Count => known.Count;
-
-        public bool HasRoom => known.Count < bus.options.MaxInMemory && !Stopped;
-
-        private bool Stopped => Gone.IsCancellationRequested || bus.stopping.IsCancellationRequested;
-
-        public void Leave() => Cancel(gone);
-
-        public void Add(Envelope envelope, bool counts)
-        {
-            if (!known.TryAdd((envelope.Tenant, envelope.Id), true)) { return; }
-            Telemetry.Waiting.Add(1);
-            Wait(new Work(envelope, counts), envelope.Delay ?? (envelope.DueAt - bus.pipeline.Time.GetUtcNow()) ?? TimeSpan.Zero);
-        }
-
-        /// <summary>Lets what is being handled end; cancels it at the deadline.</summary>
-        public async Task Drain(TimeSpan deadline)
-        {
-            if (Volatile.Read(ref handling) > 0) { await idle.Task.WaitAsync(deadline, bus.pipeline.Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); }
-            Cancel(drained);
-        }
-
-        private static void Cancel(CancellationTokenSource source)
-        {
             try
             {
-                source.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // The membership has ended meanwhile.
-            }
-        }
-
-        /// <summary>After this nothing of the membership runs any more.</summary>
-        public async Task End()
-        {
-            foreach (var timer in timers.Values) { await timer.DisposeAsync(); }
-            if (!bus.stopping.IsCancellationRequested) { await gone.CancelAsync(); }
-            if (Volatile.Read(ref handling) > 0) { await idle.Task; }
-            Telemetry.Waiting.Add(-known.Count);
-        }
-
-        public void Dispose()
-        {
-            gone.Dispose();
-            drained.Dispose();
-        }
-
-        private void Wait(Work work, TimeSpan wait)
-        {
-            if (wait <= TimeSpan.Zero)
-            {
-                (queues.GetValueOrDefault(bus.pipeline.Find(work.Envelope.Type)?.Queue.Name ?? "") ?? queues[MessageQueue.Default.Name]).Add(work);
-                return;
-            }
-
-            // A moment of the wall clock is looked at again now and then, so that a step of the clock is followed; a duration is not.
-            var chunk = work.Envelope.Delay is null && wait > LookAtClockEvery ? LookAtClockEvery : wait > LongestTimer ? LongestTimer : wait;
-            var timer = bus.pipeline.Time.CreateTimer(
-                _ =>
+                var room = Math.Min(options.MaxInMemory - current.Count, options.ClaimAtOnce);
+                if (room <= 0)
                 {
-                    if (timers.TryRemove(work.Envelope.Id, out var done)) { done.Dispose(); }
-                    if (Stopped) { return; }
-                    Wait(work, work.Envelope.Delay is null && work.Envelope.DueAt is { } due ? due - bus.pipeline.Time.GetUtcNow() : wait - chunk);
-                },
-                null,
-                Timeout.InfiniteTimeSpan,
-                Timeout.InfiniteTimeSpan);
-            timers[work.Envelope.Id] = timer;
-            timer.Change(chunk, Timeout.InfiniteTimeSpan);
-        }
-
-        private async Task Handle(Work work)
-        {
-            Interlocked.Increment(ref handling);
-            try
-            {
-                while (!Stopped && await Once(work) is { } again) { work = again; }
-            }
-            finally
-            {
-                if (Interlocked.Decrement(ref handling) == 0 && Stopped) { idle.TrySetResult(); }
-            }
-        }
-
-        /// <summary>One attempt; answers with the work where it is to be done again, after the wait, its key still held.</summary>
-        private async Task<Work?> Once(Work work)
-        {
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(Gone, drained.Token);
-            try
-            {
-                var room = HasRoom;
-                var (attempt, executed, envelope, wait) = await bus.pipeline.Try(work.Envelope, Owner, room ? Owner : null, work.Counts, either.Token);
-                if (attempt == Attempt.Retry)
-                {
-                    using var stop = CancellationTokenSource.CreateLinkedTokenSource(either.Token, bus.stopping.Token);
-                    await Task.Delay(wait, bus.pipeline.Time, stop.Token);
-                    return new Work(envelope, Counts: true);
+                    await current.Room(either.Token);
+                    continue;
                 }
 
-                if (known.TryRemove((envelope.Tenant, envelope.Id), out _)) { Telemetry.Waiting.Add(-1); }
-                if (executed is not null) { bus.Follow(envelope.Tenant, executed, room ? this : null); }
+                foreach (var envelope in await store.Claim(current.Owner, room, either.Token)) { current.Add(envelope, counts: true); }
+                await store.WaitForWork(options.LookEvery, either.Token);
             }
             catch (StoreUnavailableException)
             {
-                // Whether it committed is not known. Leaving gives everything back; what did commit is gone from the table.
-                Leave();
+                await Task.Delay(options.RejoinEvery, time, either.Token);
             }
-            catch (OperationCanceledException)
-            {
-                // The membership is gone or drained: the row stays, unhandled, for whoever claims it.
-            }
-            catch (OwnershipLostException)
-            {
-                known.TryRemove((work.Envelope.Tenant, work.Envelope.Id), out _);
-            }
-            catch (SimulatedCrashException)
-            {
-                Leave();
-            }
-
-            return null;
         }
     }
-
-    /// <summary>A stepped wall clock is noticed at the latest after this.</summary>
-    private static readonly TimeSpan LookAtClockEvery = TimeSpan.FromSeconds(30);
-
-    /// <summary>Below what a timer can hold (about 49 days).</summary>
-    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(20);
 }

@@ -105,7 +105,7 @@ internal sealed class Interrupts
             Interrupted = true;
             try
             {
-                source.Cancel();
+                _ = source.CancelAsync();
             }
             catch (ObjectDisposedException)
             {

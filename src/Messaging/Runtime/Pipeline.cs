@@ -17,6 +17,9 @@ internal enum Attempt
 
     /// <summary>Somebody else has it, or has handled it.</summary>
     Lost,
+
+    /// <summary>The store went away: whether it committed is not known.</summary>
+    Unknown,
 }
 
 /// <summary>Everything that runs one message, without queues, threads or ownership: shared by the bus, one-shot hosts and the simulator.</summary>
@@ -72,7 +75,8 @@ internal sealed class Pipeline
     /// Count the attempt before it begins. Not needed for the first one of a message that this node has enqueued itself: should it kill the
     /// process, whoever takes it over counts.
     /// </param>
-    /// <exception cref="StoreUnavailableException">Nothing could be written down; what the attempt came to is not known.</exception>
+    /// <exception cref="StoreUnavailableException">It was not begun, or what it came to could not be written down.</exception>
+    /// <exception cref="OwnershipLostException">As <see cref="Attempt.Lost"/>.</exception>
     public async Task<(Attempt Attempt, Executed? Executed, Envelope Envelope, TimeSpan Wait)> Try(Envelope envelope, long owner, long? cascadesTo, bool counts, CancellationToken cancellation)
     {
         var type = Find(envelope.Type);
@@ -96,6 +100,11 @@ internal sealed class Pipeline
             Telemetry.Handled.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
             return (Attempt.Handled, executed, envelope, default);
         }
+        catch (StoreUnavailableException)
+        {
+            // Not the message's fault: the attempt is not counted against it.
+            return (Attempt.Unknown, null, envelope with { Attempts = begun - 1 }, default);
+        }
         catch (OwnershipLostException)
         {
             return (Attempt.Lost, null, envelope, default);
@@ -109,7 +118,7 @@ internal sealed class Pipeline
             return await Bury(envelope, owner, nameof(JsonException), unreadable.Message);
         }
         // The pipeline's edge: whatever a handler throws decides only over its own message. A fault of the store and a stop are not the message's.
-        catch (Exception failure) when (failure is not StoreUnavailableException and not SimulatedCrashException && !cancellation.IsCancellationRequested)
+        catch (Exception failure) when (failure is not SimulatedCrashException && !cancellation.IsCancellationRequested)
         {
             Telemetry.Failed.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
             if (begun >= type.Retry.Attempts) { return await Bury(envelope, owner, failure.GetType().Name, failure.ToString()); }

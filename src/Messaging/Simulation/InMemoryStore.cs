@@ -57,6 +57,7 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
     private readonly Dictionary<(TenantId, Guid), DeadLetter> dead = [];
     private readonly Dictionary<(TenantId, string), InboxEntry> inbox = [];
     private readonly Dictionary<long, Member> members = [];
+    private readonly List<Action<TenantId, Guid>> interrupted = [];
     private TaskCompletionSource work = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long owners;
     private long numbers;
@@ -85,15 +86,17 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
         lock (gate) { return ValueTask.FromResult(Folded(tenant, streamId, fold)); }
     }
 
-    public Task<Decided<TState>> Decide<TState>(DecideRequest<TState> request, CancellationToken cancellation) where TState : class
+    public async Task<Decided<TState>> Decide<TState>(DecideRequest<TState> request, CancellationToken cancellation) where TState : class
     {
+        // An error comes with the task, as from the real store.
+        await Task.CompletedTask;
         cancellation.ThrowIfCancellationRequested();
         lock (gate)
         {
             if (Known(request.Tenant, request.Inbox) is { } recorded)
             {
                 var now = Folded(request.Tenant, request.StreamId, request.Fold);
-                return Task.FromResult(new Decided<TState>(now.State, now.Version, new Decision([], []), recorded));
+                return new Decided<TState>(now.State, now.Version, new Decision([], []), recorded);
             }
 
             var (state, version) = Folded(request.Tenant, request.StreamId, request.Fold);
@@ -109,18 +112,20 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
                 Inbox = request.Inbox,
                 Owner = request.Owner,
             });
-            return Task.FromResult(new Decided<TState>(request.Fold.Fold(state, decision.Events), version + decision.Events.Count, decision));
+            return new Decided<TState>(request.Fold.Fold(state, decision.Events), version + decision.Events.Count, decision);
         }
     }
 
-    public Task<InboxEntry?> Append(Commit commit, CancellationToken cancellation)
+    public async Task<InboxEntry?> Append(Commit commit, CancellationToken cancellation)
     {
+        // An error comes with the task, as from the real store.
+        await Task.CompletedTask;
         cancellation.ThrowIfCancellationRequested();
         lock (gate)
         {
-            if (Known(commit.Tenant, commit.Inbox) is { } recorded) { return Task.FromResult<InboxEntry?>(recorded); }
+            if (Known(commit.Tenant, commit.Inbox) is { } recorded) { return recorded; }
             Write(commit);
-            return Task.FromResult<InboxEntry?>(null);
+            return null;
         }
     }
 
@@ -165,10 +170,43 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
     {
         lock (gate)
         {
-            if (!messages.TryGetValue((tenant, id), out var row) || !IsFree(row)) { return Task.FromResult<Envelope?>(null); }
+            if (!messages.TryGetValue((tenant, id), out var row) || !(row.Owner == owner || IsFree(row))) { return Task.FromResult<Envelope?>(null); }
             row.Owner = owner;
             return Task.FromResult<Envelope?>(row.Envelope with { Delay = null });
         }
+    }
+
+    public Task<IReadOnlyList<MessageRef>> Owned(long owner, CancellationToken cancellation)
+    {
+        lock (gate) { return Task.FromResult<IReadOnlyList<MessageRef>>([.. messages.Where(m => m.Value.Owner == owner).Select(m => new MessageRef(m.Key.Item1, m.Key.Item2))]); }
+    }
+
+    public Task<IReadOnlyList<MessageRef>> Due(DateTimeOffset by, int limit, CancellationToken cancellation)
+    {
+        lock (gate)
+        {
+            return Task.FromResult<IReadOnlyList<MessageRef>>(
+                [.. messages.Values.Where(r => IsFree(r) && !(r.Envelope.DueAt > by)).OrderBy(r => r.Number).Take(limit).Select(r => new MessageRef(r.Envelope.Tenant, r.Envelope.Id))]);
+        }
+    }
+
+    public Task Interrupt(TenantId tenant, Guid streamId, CancellationToken cancellation)
+    {
+        Action<TenantId, Guid>[] heard;
+        lock (gate) { heard = [.. interrupted]; }
+        foreach (var hear in heard) { hear(tenant, streamId); }
+        return Task.CompletedTask;
+    }
+
+    public IDisposable OnInterrupt(Action<TenantId, Guid> interrupted)
+    {
+        lock (gate) { this.interrupted.Add(interrupted); }
+        return new Subscription(() => { lock (gate) { this.interrupted.Remove(interrupted); } });
+    }
+
+    private sealed class Subscription(Action end) : IDisposable
+    {
+        public void Dispose() => end();
     }
 
     public Task<int> Begin(long owner, TenantId tenant, Guid id, CancellationToken cancellation)
