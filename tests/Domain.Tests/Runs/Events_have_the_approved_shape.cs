@@ -1,8 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
-using System.Text.Json.Serialization.Metadata;
-using Platform.Domain.Daemons;
 
 namespace Platform.Domain.Tests.Runs;
 
@@ -21,17 +19,14 @@ public class Events_have_the_approved_shape
     private static string Shapes()
     {
         var text = new StringBuilder();
-        foreach (var type in typeof(IRunEvent).Assembly.GetTypes().Where(t => t.IsClass && t.IsAssignableTo(typeof(IRunEvent))).OrderBy(t => t.Name, StringComparer.Ordinal))
+        foreach (var type in Handlers.Table.Events.OrderBy(e => e.ClrType.Name, StringComparer.Ordinal))
         {
-            JsonTypeInfo info = DaemonsJson.Default.GetTypeInfo(type) ?? throw new InvalidOperationException($"{type} is not in DaemonsJson.");
-            text.Append(Snake(type.Name)).Append('\n');
-            foreach (var property in info.Properties) { text.Append(CultureInfo.InvariantCulture, $"  {property.Name}: {Name(property.PropertyType)}\n"); }
+            text.Append(type.Alias).Append('\n');
+            foreach (var property in type.Json.Properties) { text.Append(CultureInfo.InvariantCulture, $"  {property.Name}: {Name(property.PropertyType)}\n"); }
         }
 
         return text.ToString();
     }
-
-    private static string Snake(string name) => string.Concat(name.Select((c, i) => char.IsUpper(c) && i > 0 ? $"_{char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
 
     private static string Name(Type type) =>
         Nullable.GetUnderlyingType(type) is { } inner ? Name(inner) + "?"
