@@ -188,6 +188,7 @@ public abstract class ScriptsTests(SandboxTier tier) : IAsyncDisposable
         var value = new string('v', ScriptSandbox.EnvironmentValueBytes);
         var outcome = await Run("sh", "wc -c < $DAEMON_INPUT; printf %s \"$A\" | wc -c #".PadRight(ScriptSandbox.ScriptBytes, '#'), [new("A", value)], input);
 
+        Assert.True(outcome is { ExitCode: 0, LimitHit: ScriptLimitHit.None }, $"{outcome}");
         Assert.Equal($"{ScriptSandbox.InputBytes}\n{value.Length}", outcome.Result.GetString());
     }
 

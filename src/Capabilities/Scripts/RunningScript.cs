@@ -7,7 +7,8 @@ using Platform.Domain.Daemons;
 namespace Platform.Capabilities.Scripts;
 
 /// <summary>One script's processes while they live: what they use, which limit they hit first, and how they end.</summary>
-internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limits, SafeFileHandle result, string? folder, Cgroup? cgroup)
+/// <param name="givenBytes">What we put into the folder ourselves: the script and its input do not count against its limit.</param>
+internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limits, SafeFileHandle result, string? folder, long givenBytes, Cgroup? cgroup)
 {
     /// <summary>Of all files together (in the namespace tier: of each sized file system), as a multiple of the limit of one file.</summary>
     public const int FolderFactor = 2;
@@ -122,7 +123,7 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
             foreach (var entry in new DirectoryInfo(path).EnumerateFileSystemInfos("*", everything))
             {
                 bytes += entry is FileInfo file ? file.Length : 0;
-                if (++entries > FolderEntries || bytes > limits.FileBytes * FolderFactor) { return true; }
+                if (++entries > FolderEntries || bytes > givenBytes + (limits.FileBytes * FolderFactor)) { return true; }
             }
         }
         catch (IOException)

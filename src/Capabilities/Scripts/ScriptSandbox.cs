@@ -91,8 +91,9 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
                     ? InNamespaces(job, interpreter, uid, result, cgroup)
                     : InFolder(job, interpreter, uid, result, cgroup, folder!);
 
+                var givenBytes = folder is null ? 0 : new DirectoryInfo(folder).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length);
                 using var process = await spawner.Start(Launcher());
-                var script = new RunningScript(tier, job.Limits, result, folder, cgroup);
+                var script = new RunningScript(tier, job.Limits, result, folder, givenBytes, cgroup);
                 script.Began(process.Id);
 
                 // When the server is killed, the script's shell is told by the kernel; its children are not. This shell outlives us for an instant and ends the group.
