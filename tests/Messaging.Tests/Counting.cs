@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Platform.Messaging;
 
@@ -14,11 +16,59 @@ public sealed record CounterOpened(CounterId CounterId);
 public sealed record Counted(int By);
 
 [Stream<CounterId>("counter")]
-public sealed record Counter(CounterId Id, int Total)
+public sealed record Counter(CounterId Id, int Total, string? Name = null)
 {
     public static Counter Create(CounterOpened opened) => new(opened.CounterId, 0);
 
     public Counter Apply(Counted counted) => this with { Total = Total + counted.By };
+
+    public Counter Apply(Named named) => this with { Name = $"{named.Last}, {named.First}" };
+}
+
+/// <summary>Version 1 had one text "First Last".</summary>
+[Alias(Version = 2)]
+public sealed record Named(string First, string Last)
+{
+    [Upcast("named", 1)]
+    public static JsonElement Split(JsonElement old)
+    {
+        var parts = old.GetProperty("Name").GetString()!.Split(' ');
+        using var document = JsonDocument.Parse(new JsonObject { [nameof(First)] = parts[0], [nameof(Last)] = parts[1] }.ToJsonString());
+        return document.RootElement.Clone();
+    }
+}
+
+/// <summary>Many messages of one key at once.</summary>
+public sealed record Burst(CounterId CounterId, int Count);
+
+public static class BurstHandler
+{
+    public static (Events, OutgoingMessages) Handle(Burst command, Counter? counter)
+    {
+        if (counter is not null) { return ([], []); }
+        OutgoingMessages errands = [.. Enumerable.Range(0, command.Count).Select(i => new Errand(command.CounterId, i))];
+        return ([new CounterOpened(command.CounterId)], errands);
+    }
+}
+
+[Queue("narrow", MaxParallel = 2)]
+[RetryWithBackoff(3, 1_000, 4_000)]
+public sealed record Errand(CounterId CounterId, int No);
+
+public static class ErrandHandler
+{
+    public static Task<int> LoadAsync(Errand command, IDice dice, CancellationToken cancellation) => dice.Roll(new Step(command.CounterId, command.No), cancellation);
+
+    public static Events Handle(Errand command, Counter counter, int rolled) => [new Counted(rolled)];
+}
+
+public sealed record Appoint(CounterId CounterId, DateTimeOffset At);
+
+public static class AppointHandler
+{
+    public static (Events, OutgoingMessages) Handle(Appoint command, Counter? counter) => counter is null
+        ? ([new CounterOpened(command.CounterId)], new OutgoingMessages().At(new Step(command.CounterId, 1), command.At))
+        : ([], []);
 }
 
 public sealed record OpenCounter(CounterId CounterId, int Steps, TimeSpan? After = null);
@@ -71,4 +121,8 @@ public static class HaltHandler
 [JsonSerializable(typeof(Step))]
 [JsonSerializable(typeof(AddOne))]
 [JsonSerializable(typeof(Halt))]
+[JsonSerializable(typeof(Named))]
+[JsonSerializable(typeof(Burst))]
+[JsonSerializable(typeof(Errand))]
+[JsonSerializable(typeof(Appoint))]
 public sealed partial class CountingJson : JsonSerializerContext;

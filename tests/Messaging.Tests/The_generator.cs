@@ -50,4 +50,21 @@ public class The_generator
     [InlineData("PLT010", Box + Open + "public static class Old { [Upcast(\"opened\", 1)] public static int Mend(int e) => e; }")]
     [InlineData("PLT011", Box + "[OrderedBy(\"Nothing\")] public sealed record Open(BoxId BoxId); public static class OpenHandler { public static Events Handle(Open c, Box? b) => []; }")]
     public void names_what_is_wrong(string expected, string source) => Assert.Contains(expected, Errors(source));
+
+    [Fact]
+    public void does_nothing_again_when_something_else_was_edited()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        var references = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(p => MetadataReference.CreateFromFile(p));
+        var source = Common + Box + Open + "public static class OpenHandler { public static Events Handle(Open c, Box? b) => []; }";
+        var compilation = CSharpCompilation.Create("Snippet", [CSharpSyntaxTree.ParseText(source, cancellationToken: cancellation)], references, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+        GeneratorDriver driver = CSharpGeneratorDriver.Create(
+            [new HandlerGenerator().AsSourceGenerator()], driverOptions: new GeneratorDriverOptions(IncrementalGeneratorOutputKind.None, trackIncrementalGeneratorSteps: true));
+        driver = driver.RunGenerators(compilation, cancellation);
+        Assert.Single(driver.GetRunResult().GeneratedTrees);
+        driver = driver.RunGenerators(compilation.AddSyntaxTrees(CSharpSyntaxTree.ParseText("namespace Other; internal static class Nothing { public static int Handle(int x) => x; }", cancellationToken: cancellation)), cancellation);
+        var outputs = driver.GetRunResult().Results[0].TrackedOutputSteps.SelectMany(steps => steps.Value).SelectMany(step => step.Outputs).ToArray();
+        Assert.NotEmpty(outputs);
+        Assert.All(outputs, output => Assert.True(output.Reason is IncrementalStepRunReason.Cached or IncrementalStepRunReason.Unchanged, output.Reason.ToString()));
+    }
 }
