@@ -24,6 +24,7 @@ public sealed class ModelLog : IEffectHistory
     private readonly HashSet<int> begun = [];
     private long sequence;
     private int undos;
+    private int stages;
 
     public ModelWorld World { get; } = new();
 
@@ -46,7 +47,7 @@ public sealed class ModelLog : IEffectHistory
     {
         if (op.Kind == OpKind.Create && World[op.Resource] is not null) { return null; }
         if (begun.Add(op.Agent)) { Record(RunOf(op.Agent).Value, Started(op.Agent)); }
-        var path = FormattableString.Invariant($"s{acts.Count}");
+        var path = FormattableString.Invariant($"s{stages++}");
         var id = EffectId.Of(RunOf(op.Agent), path, 1);
         if (op.Kind == OpKind.Look)
         {
