@@ -4,6 +4,7 @@ using Platform.Capabilities.Blobs;
 using Platform.Capabilities.Scripts;
 using Platform.Domain.Audit;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
 using Platform.Domain.Inference;
 using Platform.EventStore;
@@ -80,6 +81,8 @@ public sealed class Node : IAsyncDisposable
     public Checkpoints Checkpoints { get; }
 
     public ICapabilityRegistry Capabilities => services.GetRequiredService<ICapabilityRegistry>();
+
+    public IEffectHistory Effects => services.GetRequiredService<IEffectHistory>();
 
     public IAgentModel Agent => services.GetRequiredService<IAgentModel>();
 
@@ -160,6 +163,7 @@ public sealed class Node : IAsyncDisposable
             .AddSingleton<IAgentModel>(_ => new LocalAgent())
             .AddSingleton<IScriptSandbox>(_ => new ScriptSandbox(options.Sandbox))
             .AddSingleton<IEventStreams>(store)
+            .AddSingleton<IEffectHistory>(_ => new LogEffectHistory(store))
             .BuildServiceProvider();
     }
 

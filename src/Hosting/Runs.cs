@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
 using Platform.Domain.Daemons.Format;
 using Platform.EventStore.Projections;
@@ -76,6 +77,24 @@ public sealed class Runs(Node node)
         return run;
     }
 
+    /// <summary>What an undo would do. Nothing is done.</summary>
+    /// <exception cref="ProblemException">The selection is none, or there is no such run.</exception>
+    public async Task<UndoPlan> PlanUndo(TenantId tenant, UndoSelection selection, CancellationToken cancellation)
+    {
+        if (selection.Validate() is { } problem) { throw new ProblemException(problem); }
+        if (selection.Run is { } run) { await Get(tenant, run, cancellation); }
+        return UndoPlanner.Plan(selection, await node.Effects.Around(tenant, selection, cancellation));
+    }
+
+    /// <summary>Begins an undo; it is planned anew as the world stands then.</summary>
+    public async Task<UndoId> Undo(TenantId tenant, UndoSelection selection, string by, string? commandId, CancellationToken cancellation)
+    {
+        if (selection.Run is { } run) { await Get(tenant, run, cancellation); }
+        var undo = UndoId.From(commandId is null ? Guid.CreateVersion7(node.Options.Time.GetUtcNow()) : DeterministicId.Of(Scope(tenant), $"undo:{commandId}"));
+        var answer = await node.Bus.Invoke(new RequestUndo(undo, selection, by), new InvokeOptions(tenant, commandId, by), cancellation);
+        return UndoId.From(answer.StreamId);
+    }
+
     public async Task<ReplayResult> Replay(TenantId tenant, RunId run, CancellationToken cancellation)
     {
         var events = new List<IRunEvent>();
@@ -87,8 +106,8 @@ public sealed class Runs(Node node)
         return events.Count > 0 ? RunReplay.Verify(events) : throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
     }
 
-    /// <summary>A run's events, those there are and those to come, until it has ended.</summary>
-    public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, RunId run, [EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>Events of a run or an undo, those there are and those to come, until it has ended.</summary>
+    public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, Guid stream, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var committed = new SemaphoreSlim(0);
         void Wake(int events) => committed.Release();
@@ -97,11 +116,11 @@ public sealed class Runs(Node node)
         {
             for (long next = 1; ;)
             {
-                await foreach (var recorded in node.Store.Fetch(tenant, run.Value, next, cancellation: cancellation))
+                await foreach (var recorded in node.Store.Fetch(tenant, stream, next, cancellation: cancellation))
                 {
                     next = recorded.Version + 1;
                     yield return recorded;
-                    if (recorded.Data is RunCompleted or RunFailed or RunCancelled) { yield break; }
+                    if (recorded.Data is RunCompleted or RunFailed or RunCancelled or UndoCompleted) { yield break; }
                 }
 
                 // Another node may be the one that works on it: its commits are not heard here.

@@ -18,6 +18,7 @@ internal static class CommandLine
             AuditCommand.Create(commands),
             ReplayCommand.Create(commands),
             ForkCommand.Create(commands),
+            UndoCommand.Create(commands),
             CancelCommand.Create(commands),
             EventsCommand.Create(commands),
             DatabaseCommands.Create(commands),

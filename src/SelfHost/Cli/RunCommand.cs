@@ -44,7 +44,7 @@ internal static class RunCommand
         using var interrupt = Interruption.Watch();
         try
         {
-            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, run, interrupt.Leave))
+            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, run.Value, interrupt.Leave))
             {
                 progress.Show(recorded);
                 if (interrupt.Asked && !progress.Cancelling)

@@ -74,7 +74,7 @@ internal static class ShowCommand
         {
             await installation.Runs.Get(settings.Tenant, run, stop);
             var progress = new RunProgress(settings.Terminal);
-            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, run, stop)) { progress.Show(recorded); }
+            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, run.Value, stop)) { progress.Show(recorded); }
             return progress.Report(run);
         }
 
@@ -126,7 +126,7 @@ internal static class CancelCommand
             await installation.Node.StartWorking(stop);
             await installation.Runs.Cancel(settings.Tenant, id, Installation.User, parse.GetValue(reason)!, stop);
             var progress = new RunProgress(settings.Terminal);
-            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, id, stop)) { progress.Show(recorded); }
+            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, id.Value, stop)) { progress.Show(recorded); }
             settings.Terminal.Line($"Run {id} has ended.");
             return ExitCode.Done;
         });
@@ -188,7 +188,7 @@ internal static class ForkCommand
             var fork = await installation.Runs.Fork(settings.Tenant, source, parse.GetValue(from)!, yaml, Installation.User, stop);
             settings.Terminal.Note($"Run {fork}, from '{parse.GetValue(from)}' of {source}");
             var progress = new RunProgress(settings.Terminal);
-            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, fork, stop)) { progress.Show(recorded); }
+            await foreach (var recorded in installation.Runs.Follow(settings.Tenant, fork.Value, stop)) { progress.Show(recorded); }
             await installation.Node.Sign(CancellationToken.None);
             return progress.Report(fork);
         });

@@ -38,9 +38,9 @@ public sealed class ModelLog : IEffectHistory
 
     public static RunId RunOf(int agent) => new(DeterministicId.Of(Guid.Empty, FormattableString.Invariant($"agent {agent}")));
 
-    public Task<IReadOnlyList<EffectRecord>> Around(UndoSelection selection, CancellationToken cancellation) => Task.FromResult(History.Records);
+    public Task<IReadOnlyList<EffectRecord>> Around(TenantId tenant, UndoSelection selection, CancellationToken cancellation) => Task.FromResult(History.Records);
 
-    public Task<EffectRecord?> Find(EffectId effect, CancellationToken cancellation) => Task.FromResult(History.Find(effect));
+    public Task<EffectRecord?> Find(TenantId tenant, EffectId effect, CancellationToken cancellation) => Task.FromResult(History.Find(effect));
 
     /// <summary>Does it, and records it as a run would. A create where something is already is no act.</summary>
     public EffectId? Do(Op op)
@@ -90,8 +90,8 @@ public sealed class ModelLog : IEffectHistory
             {
                 var (events, messages) = message switch
                 {
-                    RequestUndo c => RequestUndoHandler.Handle(c, undo, await RequestUndoHandler.LoadAsync(c, undo, this, default), Now),
-                    UndoNextEffect c => UndoNextEffectHandler.Handle(c, undo!, await UndoNextEffectHandler.LoadAsync(c, undo!, this, World, envelope, default), Now),
+                    RequestUndo c => RequestUndoHandler.Handle(c, undo, await RequestUndoHandler.LoadAsync(c, undo, TenantId.Default, this, default), Now),
+                    UndoNextEffect c => UndoNextEffectHandler.Handle(c, undo!, await UndoNextEffectHandler.LoadAsync(c, undo!, TenantId.Default, this, World, envelope, default), Now),
                     PerformInverse c => PerformInverseHandler.Handle(c, undo!, await PerformInverseHandler.LoadAsync(c, undo!, World, envelope, TimeProvider.System, default), Now),
                     _ => throw new ArgumentException($"{message} is handled by nobody."),
                 };

@@ -15,10 +15,10 @@ public static class RequestUndoHandler
 
     public static Problem? Validate(RequestUndo command) => command.Selection.Validate();
 
-    public static async Task<UndoPlan> LoadAsync(RequestUndo command, Undo? undo, IEffectHistory history, CancellationToken cancellation)
+    public static async Task<UndoPlan> LoadAsync(RequestUndo command, Undo? undo, TenantId tenant, IEffectHistory history, CancellationToken cancellation)
     {
         if (undo is not null) { return undo.Requested.Plan; }
-        var plan = UndoPlanner.Plan(command.Selection, await history.Around(command.Selection, cancellation));
+        var plan = UndoPlanner.Plan(command.Selection, await history.Around(tenant, command.Selection, cancellation));
         return plan.Lines.Count <= MaxLines
             ? plan
             : throw new ProblemException(new Problem("undo.too-large", FormattableString.Invariant($"This would undo {plan.Lines.Count} effects, at most {MaxLines} are undone at once: select less, for example one stage.")));

@@ -23,7 +23,7 @@ public abstract record InverseStep
 
 public static class UndoNextEffectHandler
 {
-    public static async Task<InverseStep> LoadAsync(UndoNextEffect command, Undo undo, IEffectHistory history, ICapabilityRegistry capabilities, Envelope envelope, CancellationToken cancellation)
+    public static async Task<InverseStep> LoadAsync(UndoNextEffect command, Undo undo, TenantId tenant, IEffectHistory history, ICapabilityRegistry capabilities, Envelope envelope, CancellationToken cancellation)
     {
         if (LineOf(command, undo) is not { } line) { return new InverseStep.Nothing(); }
         if (line.Needs.Any(n => undo.Outcomes.TryGetValue(n, out var asPlanned) && !asPlanned))
@@ -31,7 +31,7 @@ public static class UndoNextEffectHandler
             return new InverseStep.Refused("What was made of it could not be undone.", null);
         }
 
-        var effect = await history.Find(line.EffectId, cancellation);
+        var effect = await history.Find(tenant, line.EffectId, cancellation);
         if (effect is { } settled && settled.Stands == line.Stands && settled.Applied == line.Stands) { return new InverseStep.Settled("Another undo did it meanwhile.", line.Stands); }
         if (effect?.Inverse is not { } inverse) { return new InverseStep.Refused("No way back is recorded for it any more.", null); }
         if (capabilities.Find(inverse.Capability) is not { } capability) { return new InverseStep.Refused($"This installation has no capability '{inverse.Capability}'.", null); }
