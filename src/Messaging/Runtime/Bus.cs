@@ -16,6 +16,8 @@ public sealed record BusOptions
     /// <summary>Taken from the table at a time, so that several nodes share what waits.</summary>
     public int ClaimAtOnce { get; init; } = 200;
 
+    public IReadOnlyList<TransportEndpoint> Transports { get; init; } = [];
+
     /// <summary>Between attempts to ask the store again after it was away.</summary>
     public TimeSpan RejoinEvery { get; init; } = TimeSpan.FromMilliseconds(500);
 }
@@ -36,10 +38,11 @@ public sealed class Bus(
     BusOptions? options = null) : IAsyncDisposable
 {
     private readonly BusOptions options = options ?? new BusOptions();
-    private readonly Pipeline pipeline = new(table, streams, store, services, time, static () => RandomNumberGenerator.GetInt32(1_000) / 1_000.0);
+    private readonly Pipeline pipeline = new(table, streams, store, services, time, static () => RandomNumberGenerator.GetInt32(1_000) / 1_000.0, options?.Transports);
     private readonly CancellationTokenSource stopping = new();
     private volatile Node? node;
     private Task? membership;
+    private Task receiving = Task.CompletedTask;
     private IDisposable? interruptions;
     private TimeSpan patience;
     private bool disposed;
@@ -54,6 +57,7 @@ public sealed class Bus(
         interruptions = store.OnInterrupt(pipeline.Interrupts.Interrupt);
         membership = Task.Run(() => Belong(joined), CancellationToken.None);
         await joined.Task.WaitAsync(cancellation);
+        receiving = Task.WhenAll(options.Transports.Where(t => t.Receives).Select(t => Task.Run(() => Receive(t), CancellationToken.None)));
     }
 
     /// <summary>Takes no new work, lets what is being handled end until the deadline, gives back what is left, and leaves.</summary>
@@ -62,6 +66,9 @@ public sealed class Bus(
         patience = deadline;
         await stopping.CancelAsync();
         if (membership is not null) { await membership; }
+
+        // What is being written down for a transport is acknowledged or comes again.
+        await receiving.WaitAsync(Node.Grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         interruptions?.Dispose();
     }
 
@@ -172,6 +179,59 @@ public sealed class Bus(
         }
 
         foreach (var stream in executed.Interrupted) { await Interrupt(tenant, stream, CancellationToken.None); }
+    }
+
+    private async Task Receive(TransportEndpoint endpoint)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                // One after the other: the order in which they come is the order in which they are enqueued.
+                await foreach (var delivery in endpoint.Transport.Receive(endpoint.Unacknowledged, stopping.Token)) { await Accept(delivery, endpoint.Transport); }
+            }
+            // A transport that fails is asked again; what it had handed over and is not acknowledged comes again.
+            catch (Exception)
+            {
+                await Task.Delay(options.RejoinEvery, time, stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    /// <summary>Makes a message that came over a transport a row of ours, once for its id, and only then acknowledges it.</summary>
+    private async Task Accept(IDelivery delivery, IMessageTransport from)
+    {
+        var sent = delivery.Envelope;
+        var received = Routes.Received(sent, from);
+        var owning = node is { HasRoom: true } current ? current : null;
+        try
+        {
+            var known = await streams.Append(
+                new Commit
+                {
+                    Tenant = sent.Tenant,
+                    Timestamp = time.GetUtcNow(),
+                    Messages = [received],
+                    Inbox = new InboxEntry($"message:{sent.Id}", Hash(sent.Type, sent.Body.Span), "{}"u8.ToArray()),
+                    Owner = owning?.Owner,
+                },
+                CancellationToken.None);
+            if (known is null) { owning?.Add(received, counts: false); }
+        }
+        catch (StoreUnavailableException)
+        {
+            owning?.Doubt(null);
+            await delivery.Nack(requeue: true, CancellationToken.None);
+            throw;
+        }
+        catch (Exception refused) when (refused is CommandConflictException or LimitExceededException or ArgumentException)
+        {
+            // The id of another message, or more than a row takes: it would never be taken.
+            await delivery.Nack(requeue: false, CancellationToken.None);
+            return;
+        }
+
+        await delivery.Ack(CancellationToken.None);
     }
 
     /// <summary>Joins, claims, and joins again when the membership is lost, until told to stop.</summary>

@@ -2,7 +2,10 @@ namespace Platform.Messaging;
 
 /// <summary>What one run of a handler came to.</summary>
 /// <param name="Recorded">Set when the command id was known.</param>
-internal sealed record Executed(Guid StreamId, long Version, IReadOnlyList<Envelope> Messages, IReadOnlyList<Guid> Interrupted, InboxEntry? Recorded);
+internal sealed record Executed(Guid StreamId, long Version, IReadOnlyList<Envelope> Messages, IReadOnlyList<Guid> Interrupted, InboxEntry? Recorded)
+{
+    public static readonly Executed Nothing = new(Guid.Empty, 0, [], [], null);
+}
 
 /// <summary>One run of a handler: the message, and what it is run with.</summary>
 internal sealed class Execution(Pipeline pipeline, Envelope envelope, object command, long? owner, HandledMessage? handled, PendingAnswer? answer)
@@ -24,7 +27,7 @@ internal sealed class Execution(Pipeline pipeline, Envelope envelope, object com
     public Interrupts Interrupts => pipeline.Interrupts;
 
     /// <summary>Of the events and messages decided here.</summary>
-    public EventMetadata Caused { get; } = envelope.Metadata with { CausationId = envelope.Id.ToString() };
+    public EventMetadata Caused { get; } = Routes.Inherited(envelope.Metadata) with { CausationId = envelope.Id.ToString() };
 
     /// <summary>Postgres keeps microseconds: what is decided now must equal what is read later.</summary>
     public DateTimeOffset Now()

@@ -12,7 +12,7 @@ internal sealed class Node : IDisposable
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(20);
 
     /// <summary>What a handler gets to end in once it is told to.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
+    internal static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
     /// <summary>Longer than the store lets one commit run: a call whose connection was cut may still end at the server.</summary>
     private static readonly TimeSpan LateCommit = TimeSpan.FromSeconds(20);
@@ -42,6 +42,7 @@ internal sealed class Node : IDisposable
         gone = CancellationTokenSource.CreateLinkedTokenSource(member.Lost);
         (Gone, end) = (gone.Token, ended.Token);
         queues = pipeline.Types.GroupBy(t => t.Queue.Name).ToDictionary(g => g.Key, g => new LocalQueue(g.Max(t => t.Queue.MaxParallel), Handle));
+        foreach (var endpoint in options.Transports) { queues.Add(Routes.QueueName(endpoint.Transport), new LocalQueue(MessageQueue.DefaultParallel, Handle)); }
         queues.TryAdd(MessageQueue.Default.Name, new LocalQueue(MessageQueue.DefaultParallel, Handle));
     }
 
@@ -136,7 +137,9 @@ internal sealed class Node : IDisposable
         if (Volatile.Read(ref handling) > 0) { await idle.Task.WaitAsync(atMost, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); }
     }
 
-    private LocalQueue QueueOf(Work work) => queues.GetValueOrDefault(pipeline.Find(work.Envelope.Type)?.Queue.Name ?? "") ?? queues[MessageQueue.Default.Name];
+    private LocalQueue QueueOf(Work work) => pipeline.Routes.Of(work.Envelope) is { } transport
+        ? queues[Routes.QueueName(transport)]
+        : queues.GetValueOrDefault(pipeline.Find(work.Envelope.Type)?.Queue.Name ?? "") ?? queues[MessageQueue.Default.Name];
 
     private void Enqueue(Work work) => QueueOf(work).Add(work);
 

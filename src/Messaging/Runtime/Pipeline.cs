@@ -28,7 +28,7 @@ internal sealed class Pipeline
     private readonly Dictionary<string, MessageType> byAlias = new(StringComparer.Ordinal);
     private readonly Dictionary<Type, MessageType> byType = [];
 
-    public Pipeline(HandlerTable table, IEventStreams streams, IMessageStore store, IServiceProvider services, TimeProvider time, Func<double> jitter)
+    public Pipeline(HandlerTable table, IEventStreams streams, IMessageStore store, IServiceProvider services, TimeProvider time, Func<double> jitter, IReadOnlyList<TransportEndpoint>? transports = null)
     {
         foreach (var type in table.Messages)
         {
@@ -41,6 +41,7 @@ internal sealed class Pipeline
         Services = services;
         Time = time;
         Jitter = jitter;
+        Routes = new Routes(transports ?? [], byAlias.ContainsKey);
     }
 
     public IEventStreams Streams { get; }
@@ -54,6 +55,8 @@ internal sealed class Pipeline
     public Func<double> Jitter { get; }
 
     public Interrupts Interrupts { get; } = new();
+
+    public Routes Routes { get; }
 
     public IEnumerable<MessageType> Types => byType.Values;
 
@@ -82,11 +85,13 @@ internal sealed class Pipeline
         var type = Find(envelope.Type);
         if (type is null) { return await Bury(envelope, owner, "UnknownMessage", $"No handler for '{envelope.Type}' in this version."); }
 
+        var transport = Routes.Of(envelope);
+        var retry = transport is null ? type.Retry : Routes.Retry;
         var begun = envelope.Attempts + 1;
         if (counts)
         {
             begun = Math.Max(begun, await Store.Begin(owner, envelope.Tenant, envelope.Id, cancellation));
-            if (begun > type.Retry.Attempts) { return await Bury(envelope, owner, "TooManyAttempts", $"Begun {begun - 1} times and never finished."); }
+            if (begun > retry.Attempts) { return await Bury(envelope, owner, "TooManyAttempts", $"Begun {begun - 1} times and never finished."); }
         }
 
         envelope = envelope with { Attempts = begun };
@@ -95,6 +100,14 @@ internal sealed class Pipeline
         Telemetry.InFlight.Add(1);
         try
         {
+            if (transport is not null)
+            {
+                await transport.Send(envelope with { DueAt = null, Delay = null, Attempts = 0 }, cancellation);
+                await Streams.Append(new Commit { Tenant = envelope.Tenant, Timestamp = Time.GetUtcNow(), Handled = new HandledMessage(envelope.Tenant, envelope.Id, owner) }, CancellationToken.None);
+                Telemetry.Handled.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
+                return (Attempt.Handled, Executed.Nothing, envelope, default);
+            }
+
             var command = JsonSerializer.Deserialize(envelope.Body.Span, type.Json) ?? throw new JsonException("The message is null.");
             var executed = await Run(envelope, command, cascadesTo, new HandledMessage(envelope.Tenant, envelope.Id, owner), null, cancellation);
             Telemetry.Handled.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
@@ -121,8 +134,8 @@ internal sealed class Pipeline
         catch (Exception failure) when (failure is not SimulatedCrashException && !cancellation.IsCancellationRequested)
         {
             Telemetry.Failed.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
-            if (begun >= type.Retry.Attempts) { return await Bury(envelope, owner, failure.GetType().Name, failure.ToString()); }
-            var wait = type.Retry.Wait(begun, Jitter());
+            if (begun >= retry.Attempts) { return await Bury(envelope, owner, failure.GetType().Name, failure.ToString()); }
+            var wait = retry.Wait(begun, Jitter());
             await Store.Retry(owner, envelope.Tenant, envelope.Id, Time.GetUtcNow() + wait, Shorten(failure.Message), CancellationToken.None);
             Telemetry.Retried.Add(1, new KeyValuePair<string, object?>("type", type.Alias));
             return (Attempt.Retry, null, envelope, wait);
