@@ -1,5 +1,6 @@
 using System.Globalization;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
 using Platform.Messaging;
 
@@ -13,7 +14,7 @@ namespace Platform.Projections;
 public sealed record AuditEntry(
     string Id, long Position, DateTimeOffset At, string Who, string What, string Event, string Stream, string? Because, string? Story, IReadOnlyList<string> Resources);
 
-/// <summary>Everything that happened in runs, in plain English, one document an event.</summary>
+/// <summary>Everything that happened, in plain English, one document an event.</summary>
 public static class AuditTrail
 {
     public static readonly Projection<AuditEntry> Projection = new(
@@ -21,7 +22,7 @@ public static class AuditTrail
         1,
         ProjectionLifecycle.Async,
         ProjectionsJson.Default.AuditEntry,
-        recorded => recorded.Data is IRunEvent ? [recorded.Id.ToString()] : [],
+        recorded => [recorded.Id.ToString()],
         (_, key, recorded) => Entry(key, recorded),
         d => d.Position.ToString("d20", CultureInfo.InvariantCulture));
 
@@ -37,7 +38,7 @@ public static class AuditTrail
         recorded.Metadata.CorrelationId,
         Resources(recorded.Data));
 
-    private static string? Starter(object fact) => fact switch { RunStarted e => e.StartedBy, RunCancelRequested e => e.RequestedBy, _ => null };
+    private static string? Starter(object fact) => fact switch { RunStarted e => e.StartedBy, RunCancelRequested e => e.RequestedBy, UndoRequested e => e.RequestedBy, _ => null };
 
     /// <summary>What an event says, as a sentence.</summary>
     public static string Sentence(object fact) => fact switch
@@ -81,6 +82,12 @@ public static class AuditTrail
         RunCompleted e => Invariant($"Completed the run for {e.CostCredits} credits."),
         RunFailed e => $"The run failed ({e.ErrorType}: {e.Message}).",
         RunCancelled => "The run was cancelled.",
+        UndoRequested e => Invariant($"Asked to undo {e.Plan.Lines.Count(line => line.ChangesTheWorld)} effects."),
+        EffectUndoIntended e => $"Is about to do {e.Capability} on {List(e.Touches)}, to undo effect {e.EffectId}.",
+        EffectUndone e => $"{(e.Stands ? "Did effect" : "Undid effect")} {e.EffectId}{(e.Stands ? " again" : "")} ({(e.Verification == Verification.Verified ? "verified" : "not verified")}): {List(e.Touches)}.",
+        EffectUndoSkipped e => $"Nothing to undo of effect {e.EffectId}: {e.Because}",
+        EffectUndoRefused e => $"Refused to undo effect {e.EffectId}: {e.Because}",
+        UndoCompleted e => Invariant($"Ended the undo: {e.Undone} undone, {e.Skipped} skipped, {e.Refused} refused."),
         _ => throw new ArgumentException($"There is no sentence for {fact.GetType().Name}.", nameof(fact)),
     };
 
@@ -97,6 +104,9 @@ public static class AuditTrail
     {
         EffectIntended e => [.. e.Touches.Select(t => t.Resource)],
         EffectConfirmed e => [.. e.Touches.Select(t => t.Resource)],
+        EffectUndoIntended e => [.. e.Touches.Select(t => t.Resource)],
+        EffectUndone e => [.. e.Touches.Select(t => t.Resource)],
+        EffectUndoRefused { Resource: { } resource } => [resource],
         StageCompleted { Touches: { } touches } => [.. touches.Select(t => t.Resource)],
         _ => [],
     };

@@ -255,6 +255,8 @@ internal sealed class UndoPlanning(UndoSelection selection, EffectIndex index)
         {
             foreach (var (other, theirs) in index.On(effect, touch))
             {
+                // Who looked before saw nothing of it, so what he did afterwards does not hang on it.
+                if (other.Class == EffectClass.Pure && other.Order < effect.Order) { continue; }
                 foreach (var line in other.Class == EffectClass.Pure ? index.MadeOf(other) : [other])
                 {
                     var counts = effect.Kind == EffectKind.Counter && line.Kind == EffectKind.Counter && theirs.Access != Access.Read;
