@@ -128,4 +128,60 @@ public abstract partial class Store_contract
         await others.WaitForWork(TimeSpan.FromMinutes(1), Cancellation).WaitAsync(Patience, Cancellation);
         Assert.NotNull(streams);
     }
+
+    [Fact]
+    public async Task An_owner_finds_all_that_is_his_and_may_take_it_again()
+    {
+        await using var store = await Open();
+        await using var node = await store.Messages.Join("n", Cancellation);
+        await using var other = await store.Messages.Join("o", Cancellation);
+        var (mine, theirs, free) = (Message(), Message(), Message());
+        await Enqueue(store, node.Owner, mine);
+        await Enqueue(store, other.Owner, theirs);
+        await Enqueue(store, null, free);
+        Assert.Equal([new MessageRef(TenantId.Default, mine.Id)], await store.Messages.Owned(node.Owner, Cancellation));
+        Assert.Equal(mine.Id, (await store.Messages.ClaimOne(node.Owner, TenantId.Default, mine.Id, Cancellation))!.Id);
+        Assert.Null(await store.Messages.ClaimOne(node.Owner, TenantId.Default, theirs.Id, Cancellation));
+        Assert.NotNull(await store.Messages.ClaimOne(node.Owner, TenantId.Default, free.Id, Cancellation));
+        Assert.Equal([mine.Id, free.Id], (await store.Messages.Owned(node.Owner, Cancellation)).Select(m => m.Id).OrderBy(id => id == free.Id));
+    }
+
+    [Fact]
+    public async Task What_is_due_is_what_nobody_living_has_and_whose_moment_has_come()
+    {
+        await using var store = await Open();
+        await using var node = await store.Messages.Join("n", Cancellation);
+        var dying = await store.Messages.Join("dying", Cancellation);
+        var (owned, orphan, free, past, future) = (Message(), Message(), Message(), Message() with { DueAt = Noon.AddMinutes(-1) }, Message() with { DueAt = Noon.AddMinutes(1) });
+        await Enqueue(store, node.Owner, owned);
+        await Enqueue(store, dying.Owner, orphan);
+        await Enqueue(store, null, free, past, future);
+        await dying.DisposeAsync();
+        Assert.Equal([orphan.Id, free.Id, past.Id], (await store.Messages.Due(Noon, 10, Cancellation)).Select(m => m.Id));
+        Assert.Equal([orphan.Id, free.Id], (await store.Messages.Due(Noon, 2, Cancellation)).Select(m => m.Id));
+        Assert.Equal(4, (await store.Messages.Claim(node.Owner, 10, Cancellation)).Count);
+        Assert.Empty(await store.Messages.Due(Noon, 10, Cancellation));
+    }
+
+    [Fact]
+    public async Task An_interruption_is_heard_by_other_processes_that_listen()
+    {
+        await using var store = await Open();
+        var (_, others) = await store.Another();
+        var heard = new System.Collections.Concurrent.ConcurrentQueue<(TenantId, Guid)>();
+        var stream = Guid.NewGuid();
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        deadline.CancelAfter(Patience);
+        var hearing = others.OnInterrupt((tenant, id) => heard.Enqueue((tenant, id)));
+
+        // Said until it is heard: nothing tells when the other one begins to listen.
+        while (heard.IsEmpty)
+        {
+            await store.Messages.Interrupt(Acme, stream, deadline.Token);
+            await Task.Delay(5, deadline.Token);
+        }
+
+        hearing.Dispose();
+        Assert.All(heard, h => Assert.Equal((Acme, stream), h));
+    }
 }
