@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons.Expressions;
 using Platform.Domain.Daemons.Format;
 using Platform.Messaging;
@@ -280,7 +281,12 @@ public sealed class Interpreter
         Record(new RunCompleted(outputs, Run.SpentCredits, names.Untrusted, now));
     }
 
-    private void FailRun(string type, string message, string? path, bool undo) => Record(new RunFailed(type, Short(message), path, Run.SpentCredits, undo, now));
+    private void FailRun(string type, string message, string? path, bool undo)
+    {
+        Record(new RunFailed(type, Short(message), path, Run.SpentCredits, undo, now));
+
+        if (undo) { Messages.Add(new RequestUndo(UndoId.OnFailureOf(Run.Id), new UndoSelection { Run = Run.Id }, Run.Started.StartedBy)); }
+    }
 
     private Step WalkList(string block, IReadOnlyList<Stage> stages, bool stop, out StageError? error)
     {

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
 using Platform.Domain.Daemons.Format;
 using Platform.Hosting;
@@ -53,6 +54,8 @@ internal static class RunCommand
                     await installation.Runs.Cancel(settings.Tenant, run, Installation.User, "Ctrl-C", CancellationToken.None);
                 }
             }
+
+            if (progress.UndoesItself) { await UndoCommand.Follow(installation, UndoId.OnFailureOf(run), null, interrupt.Leave); }
         }
         catch (OperationCanceledException)
         {
@@ -151,6 +154,9 @@ internal sealed class RunProgress(Terminal terminal)
     private readonly List<RecordedEvent> events = [];
 
     public bool Cancelling { get; set; }
+
+    /// <summary>The daemon wants undone what a failed run did.</summary>
+    public bool UndoesItself => events is [.., { Data: RunFailed { Undo: true } }];
 
     public void Show(RecordedEvent recorded)
     {

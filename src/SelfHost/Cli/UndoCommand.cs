@@ -60,22 +60,45 @@ internal static class UndoCommand
 
         await installation.Node.Bus.Start(stop);
         var undo = await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop);
-        var (undone, refused) = (0, new List<string>());
+        var (completed, log) = await Follow(installation, undo, plan, stop);
+        await installation.Node.Sign(CancellationToken.None);
+        if (terminal.Json)
+        {
+            terminal.Document(new JsonObject { ["undo"] = undo.ToString(), ["partial"] = completed.Partial, ["undone"] = completed.Undone, ["skipped"] = completed.Skipped, ["refused"] = completed.Refused, ["refusals"] = log });
+        }
+        else
+        {
+            terminal.Line();
+            terminal.Line(completed.Partial
+                ? $"{terminal.Paint("In part", Ink.Yellow)}: {completed.Undone} undone, {completed.Refused} refused, {completed.Skipped} had nothing left to undo."
+                : $"{terminal.Paint("Undone", Ink.Green)}: {completed.Undone} effects, {completed.Skipped} had nothing left to undo.");
+            terminal.Line($"To take this back: platform undo --undo {undo}");
+        }
+
+        return completed.Partial ? ExitCode.Failed : ExitCode.Done;
+    }
+
+    /// <summary>Shows an undo line by line, until it has ended.</summary>
+    /// <param name="plan">As shown before; null: the one that the undo itself recorded.</param>
+    public static async Task<(UndoCompleted Completed, JsonArray Refusals)> Follow(Installation installation, UndoId undo, UndoPlan? plan, CancellationToken stop)
+    {
+        var terminal = installation.Terminal;
+        var refusals = new JsonArray();
         UndoCompleted? completed = null;
-        var log = new JsonArray();
-        await foreach (var recorded in installation.Runs.Follow(settings.Tenant, undo.Value, stop))
+        await foreach (var recorded in installation.Runs.Follow(installation.Tenant, undo.Value, stop))
         {
             switch (recorded.Data)
             {
+                case UndoRequested e:
+                    plan ??= e.Plan;
+                    break;
                 case EffectUndone e:
-                    undone++;
-                    var line = plan.Lines.FirstOrDefault(l => l.EffectId == e.EffectId);
+                    var line = plan?.Lines.FirstOrDefault(l => l.EffectId == e.EffectId);
                     terminal.Note($"  {terminal.Paint(e.Verification == Verification.Verified ? "undone " : "undone?", Ink.Green)} {Terminal.Safe(line?.StagePath ?? e.EffectId.ToString()),-28} {Terminal.Safe(string.Join(", ", line?.Resources.Select(Resource) ?? []))}");
                     break;
                 case EffectUndoRefused e:
-                    refused.Add(e.Because);
                     terminal.Note($"  {terminal.Paint("refused", Ink.Red)} {Terminal.Safe(e.Because)}");
-                    log.Add((JsonNode)new JsonObject { ["effect"] = e.EffectId.ToString(), ["because"] = e.Because, ["resource"] = e.Resource });
+                    refusals.Add((JsonNode)new JsonObject { ["effect"] = e.EffectId.ToString(), ["because"] = e.Because, ["resource"] = e.Resource });
                     break;
                 case UndoCompleted e:
                     completed = e;
@@ -83,21 +106,7 @@ internal static class UndoCommand
             }
         }
 
-        await installation.Node.Sign(CancellationToken.None);
-        if (terminal.Json)
-        {
-            terminal.Document(new JsonObject { ["undo"] = undo.ToString(), ["partial"] = completed!.Partial, ["undone"] = completed.Undone, ["skipped"] = completed.Skipped, ["refused"] = completed.Refused, ["refusals"] = log });
-        }
-        else
-        {
-            terminal.Line();
-            terminal.Line(completed!.Partial
-                ? $"{terminal.Paint("In part", Ink.Yellow)}: {completed.Undone} undone, {completed.Refused} refused, {completed.Skipped} had nothing left to undo."
-                : $"{terminal.Paint("Undone", Ink.Green)}: {completed.Undone} effects, {completed.Skipped} had nothing left to undo.");
-            terminal.Line($"To take this back: platform undo --undo {undo}");
-        }
-
-        return completed!.Partial ? ExitCode.Failed : ExitCode.Done;
+        return (completed!, refusals);
     }
 
     private static void Show(Terminal terminal, UndoPlan plan) => terminal.Table(

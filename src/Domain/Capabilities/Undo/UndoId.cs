@@ -1,3 +1,5 @@
+using Platform.Domain.Daemons;
+using Platform.Domain.Daemons;
 using System.Text.Json.Serialization;
 using Platform.Messaging;
 
@@ -8,6 +10,9 @@ namespace Platform.Domain.Capabilities.Undoing;
 public readonly record struct UndoId(Guid Value) : IGuidId<UndoId>
 {
     public static UndoId From(Guid value) => new(value);
+
+    /// <summary>The undo that a failed run asks for by itself; the same however often it asks.</summary>
+    public static UndoId OnFailureOf(RunId run) => new(DeterministicId.Of(run.Value, "undo on failure"));
 
     public override string ToString() => Value.ToString();
 }

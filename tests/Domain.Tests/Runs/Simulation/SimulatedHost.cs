@@ -88,6 +88,7 @@ public sealed class SimulatedHost(FakeWorld world, Random random, Func<bool> die
             case ContinueRun m: decided = ContinueRunHandler.Handle(m, run!, now); break;
             case CheckDeadline m: decided = CheckDeadlineHandler.Handle(m, run!, now); break;
             case CancelRun m: decided = CancelRunHandler.Handle(m, run!, now); break;
+            case Domain.Capabilities.Undoing.RequestUndo: decided = ([], []); break;
             default: throw new ArgumentException($"Nobody handles {row.Message}.", nameof(row));
         }
 
