@@ -1,5 +1,4 @@
 using Platform.Domain.Daemons;
-using Platform.Domain.Daemons;
 using System.Text.Json.Serialization;
 using Platform.Messaging;
 
