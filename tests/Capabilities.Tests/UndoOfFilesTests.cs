@@ -15,9 +15,9 @@ public sealed class A_run_on_files_is_undone : IDisposable, IEffectHistory
 
     public void Dispose() => world.Dispose();
 
-    public Task<IReadOnlyList<EffectRecord>> Around(UndoSelection selection, CancellationToken cancellation) => Task.FromResult(history.Records);
+    public Task<IReadOnlyList<EffectRecord>> Around(TenantId tenant, UndoSelection selection, CancellationToken cancellation) => Task.FromResult(history.Records);
 
-    public Task<EffectRecord?> Find(EffectId effect, CancellationToken cancellation) => Task.FromResult(history.Find(effect));
+    public Task<EffectRecord?> Find(TenantId tenant, EffectId effect, CancellationToken cancellation) => Task.FromResult(history.Find(effect));
 
     [Fact]
     public async Task and_redone_and_undone_again()
@@ -73,8 +73,8 @@ public sealed class A_run_on_files_is_undone : IDisposable, IEffectHistory
         {
             var (events, messages) = message switch
             {
-                RequestUndo c => RequestUndoHandler.Handle(c, undo, await RequestUndoHandler.LoadAsync(c, undo, this, default), default),
-                UndoNextEffect c => UndoNextEffectHandler.Handle(c, undo!, await UndoNextEffectHandler.LoadAsync(c, undo!, this, world.Registry, envelope, default), default),
+                RequestUndo c => RequestUndoHandler.Handle(c, undo, await RequestUndoHandler.LoadAsync(c, undo, TenantId.Default, this, default), default),
+                UndoNextEffect c => UndoNextEffectHandler.Handle(c, undo!, await UndoNextEffectHandler.LoadAsync(c, undo!, TenantId.Default, this, world.Registry, envelope, default), default),
                 PerformInverse c => PerformInverseHandler.Handle(c, undo!, await PerformInverseHandler.LoadAsync(c, undo!, world.Registry, envelope, TimeProvider.System, default), default),
                 _ => throw new ArgumentException($"{message} is handled by nobody."),
             };
