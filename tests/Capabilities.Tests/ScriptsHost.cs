@@ -63,8 +63,12 @@ internal sealed class ScriptsHost : IDisposable
         Server = Process.Start(info)!;
         Surroundings = new Dictionary<string, string>
         {
-            ["CANARY"] = Canary, ["SERVER"] = Server.Id.ToString(), ["PORT"] = ((IPEndPoint)tcp.LocalEndPoint!).Port.ToString(),
-            ["ABSTRACT"] = name, ["SOCKET"] = path, ["JOBS"] = Jobs,
+            ["CANARY"] = Canary,
+            ["SERVER"] = Server.Id.ToString(),
+            ["PORT"] = ((IPEndPoint)tcp.LocalEndPoint!).Port.ToString(),
+            ["ABSTRACT"] = name,
+            ["SOCKET"] = path,
+            ["JOBS"] = Jobs,
         };
     }
 

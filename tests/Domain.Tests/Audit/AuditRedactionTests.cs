@@ -62,14 +62,16 @@ public class A_credential_in_an_event
     [InlineData("{\"url\":\"https:\\/\\/u:p4ss@h\\/\"}", "{\"url\":\"https://u:[redacted:url-password]@h/\"}")]
     public void is_told_by_its_member_and_behind_slashes(string json, string expected) => Assert.Equal(expected, Json(json));
 
-    [Fact] public void is_taken_out_twice_and_the_rest_keeps_its_bytes()
+    [Fact]
+    public void is_taken_out_twice_and_the_rest_keeps_its_bytes()
     {
         var key = "gh" + "p_" + Letters[..36];
         Assert.Equal("{ \"a\" : [1.50, \"[redacted:github-token]\"],\n\"b\":\"\\u00e9\", \"c\":\"[redacted:github-token]!\" }",
             Json($"{{ \"a\" : [1.50, \"{key}\"],\n\"b\":\"\\u00e9\", \"c\":\"{key}!\" }}"));
     }
 
-    [Fact] public void as_a_name_of_a_member_leaves_two_members_two()
+    [Fact]
+    public void as_a_name_of_a_member_leaves_two_members_two()
     {
         var (one, two) = ("gh" + "p_" + Letters[..36], "gh" + "o_" + Letters[..36]);
         Assert.Equal("{\"[redacted:github-token]\":1,\"[redacted:github-token]#2\":2}", Json($"{{\"{one}\":1,\"{two}\":2}}"));
@@ -99,16 +101,19 @@ public class A_secret_that_the_host_knows
         Assert.Equal("<[redacted:secret]>", redacted.RootElement.GetProperty("a").GetString());
     }
 
-    [Fact] public void is_replaced_when_its_letters_are_stored_unescaped()
+    [Fact]
+    public void is_replaced_when_its_letters_are_stored_unescaped()
     {
         var json = Encoding.UTF8.GetBytes("[\"pässwörd\"]");
         Assert.Equal("[\"[redacted:secret]\"]", Encoding.UTF8.GetString(new Redaction(["pässwörd"]).Apply(json).Span));
     }
 
-    [Fact] public void is_replaced_whole_when_it_contains_another() =>
+    [Fact]
+    public void is_replaced_whole_when_it_contains_another() =>
         Assert.Equal("[redacted:secret]", new Redaction(["abcdef", "abcdefgh"]).Apply("abcdefgh"));
 
-    [Fact] public void is_not_looked_for_when_it_is_too_short()
+    [Fact]
+    public void is_not_looked_for_when_it_is_too_short()
     {
         var shorter = new string('a', Redaction.MinimumSecretLength - 1);
         Assert.Equal(shorter, new Redaction([shorter]).Apply(shorter));
@@ -140,13 +145,15 @@ public class Ordinary_text_in_an_event
         Assert.True(MemoryMarshal.TryGetArray(json, out var before) && MemoryMarshal.TryGetArray(kept, out var after) && ReferenceEquals(before.Array, after.Array));
     }
 
-    [Fact] public void about_an_authorization_stays()
+    [Fact]
+    public void about_an_authorization_stays()
     {
         ReadOnlyMemory<byte> json = "{\"authorization\":\"Approved by the head of purchasing\"}"u8.ToArray();
         Assert.Equal(json, Redaction.Shapes.Apply(json));
     }
 
-    [Fact] public void of_great_length_takes_time_in_proportion()
+    [Fact]
+    public void of_great_length_takes_time_in_proportion()
     {
         // Without the bound at the front of each shape these would take hours.
         foreach (var piece in new[] { "eyJ", "sk-a", "a://b:", "-----BEGIN PRIVATE KEY-----", "bearer ", "xoxb-", "secretaccesskey=", "authorization: basic " })
@@ -156,7 +163,8 @@ public class Ordinary_text_in_an_event
         }
     }
 
-    [Fact] public void stays_valid_whatever_is_cut_and_joined()
+    [Fact]
+    public void stays_valid_whatever_is_cut_and_joined()
     {
         const int seed = 20261121;
         var random = new Random(seed);
@@ -172,6 +180,7 @@ public class Ordinary_text_in_an_event
         }
     }
 
-    [Fact] public void that_is_no_json_is_refused_when_it_looks_like_a_credential() =>
+    [Fact]
+    public void that_is_no_json_is_refused_when_it_looks_like_a_credential() =>
         Assert.ThrowsAny<JsonException>(() => Redaction.Shapes.Apply(Encoding.UTF8.GetBytes("{\"a\":\"\\ud800\"}")));
 }

@@ -1,5 +1,5 @@
-using Platform.Domain.Daemons;
 using System.Text.Json.Serialization;
+using Platform.Domain.Daemons;
 using Platform.Messaging;
 
 namespace Platform.Domain.Capabilities.Undoing;
