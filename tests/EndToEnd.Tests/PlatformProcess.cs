@@ -37,7 +37,8 @@ public sealed partial class PlatformProcess : IAsyncDisposable
 
     private PlatformProcess(ProcessStartInfo start)
     {
-        process = new Process { StartInfo = start };
+        process = new Process { StartInfo = start, EnableRaisingEvents = true };
+        process.Exited += (_, _) => Wake();
         process.OutputDataReceived += (_, e) => Take(e.Data, standardOut, outEnded);
         process.ErrorDataReceived += (_, e) => Take(e.Data, standardError, errorEnded);
         process.Start();
@@ -175,6 +176,11 @@ public sealed partial class PlatformProcess : IAsyncDisposable
             lines.Enqueue(line);
         }
 
+        Wake();
+    }
+
+    private void Wake()
+    {
         try { arrived.Release(); }
         catch (ObjectDisposedException) { /* Nobody waits any more. */ }
     }

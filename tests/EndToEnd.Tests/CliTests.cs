@@ -1,0 +1,164 @@
+using System.Text.Json.Nodes;
+using Signal = Platform.EndToEnd.Tests.PlatformProcess.Signal;
+
+namespace Platform.EndToEnd.Tests;
+
+/// <summary>One data folder with a finished run, for the tests that only look.</summary>
+public sealed class A_finished_run : IAsyncLifetime
+{
+    public DataFolder Place { get; } = new();
+
+    public string Hello { get; } = Path.Combine(PlatformProcess.Root, "examples", "hello", "daemon.yaml");
+
+    /// <summary>What <c>run --json</c> printed.</summary>
+    public JsonNode Story { get; private set; } = new JsonObject();
+
+    public string Id => (string)Story["id"]!;
+
+    public async ValueTask InitializeAsync()
+    {
+        // Kept running between the commands, which then need not start it.
+        var started = await Place.Run("db", "start");
+        Assert.True(started.Code == 0, started.ToString());
+        Place.Write("two.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Two
+              version: 1.0.0
+              inputs:
+                - { name: count, type: number, default: 2 }
+              stages:
+                - id: double
+                  set: { twice: '${ inputs.count * 2 }' }
+                - id: again
+                  set: { four: '${ twice * 2 }' }
+              outputs:
+                four: '${ four }'
+            """);
+        var run = await Place.Run("run", Two, "--json", "--input", "count=3");
+        Assert.True(run.Code == 0, run.ToString());
+        Story = run.Json;
+    }
+
+    public string Two => Path.Combine(Place.Root, "two.yaml");
+
+    public ValueTask DisposeAsync() => Place.DisposeAsync();
+}
+
+/// <summary>The commands on a real installation, with the real binary.</summary>
+public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<A_finished_run>
+{
+    [Fact]
+    public void A_run_tells_its_outputs_and_stages_as_json()
+    {
+        Assert.Equal("completed", (string?)done.Story["status"]);
+        Assert.Equal("12", done.Story["outputs"]!["four"]!.ToJsonString());
+        Assert.Equal(["double", "again"], done.Story["timeline"]!.AsArray().Select(stage => (string)stage!["path"]!));
+    }
+
+    [Fact]
+    public async Task Every_command_that_looks_answers_json_that_parses_and_text_without_colours()
+    {
+        string[][] commands = [["runs"], ["show", done.Id], ["audit", done.Id], ["audit", "verify"], ["audit", "key"], ["replay", done.Id], ["events"], ["doctor"], ["db", "status"], ["version"], ["check", done.Two]];
+        foreach (var command in commands)
+        {
+            var json = await done.Place.Run([.. command, "--json"]);
+            Assert.True(json.Code == 0, $"{string.Join(' ', command)}: {json}");
+            try { Assert.NotNull(json.Json); }
+            catch (System.Text.Json.JsonException) { Assert.NotEmpty(json.JsonLines); }
+
+            var text = await done.Place.Run(command);
+            Assert.True(text.Code == 0, $"{string.Join(' ', command)}: {text}");
+            Assert.NotEmpty(text.Out);
+            Assert.DoesNotContain('\e', text.Out + text.Error);
+        }
+    }
+
+    [Fact]
+    public async Task A_run_is_replayed_byte_for_byte_and_forked_from_a_stage()
+    {
+        Assert.True((bool)(await done.Place.Run("replay", done.Id, "--json")).Json["same"]!);
+        var fork = await done.Place.Run("fork", done.Id, "--from", "again", "--json");
+        Assert.True(fork.Code == 0, fork.ToString());
+        Assert.Equal("12", fork.Json["outputs"]!["four"]!.ToJsonString());
+        Assert.Equal(done.Id, (string?)fork.Json["forkedFrom"]);
+    }
+
+    [Fact]
+    public async Task The_same_command_id_starts_no_second_run()
+    {
+        var first = await done.Place.Run("run", done.Two, "--id", "once", "--json");
+        var second = await done.Place.Run("run", done.Two, "--id", "once", "--json");
+        Assert.Equal((string?)first.Json["id"], (string?)second.Json["id"]);
+        var other = await done.Place.Run("run", done.Two, "--id", "once", "--input", "count=9");
+        Assert.True(other.Code == 2, other.ToString());
+    }
+
+    [Theory]
+    [InlineData("show nonsense", "nonsense")]
+    [InlineData("replay nonsense", "nonsense")]
+    [InlineData("show 00000000-0000-0000-0000-000000000001", "no run")]
+    [InlineData("audit 00000000-0000-0000-0000-000000000001", "no run")]
+    [InlineData("cancel 00000000-0000-0000-0000-000000000001", "no run")]
+    [InlineData("runs --status sleeping", "sleeping")]
+    [InlineData("runs --limit 0", "--limit")]
+    [InlineData("runs --tenant a/b", "tenant")]
+    [InlineData("run TWO --input count=many", "count")]
+    [InlineData("run TWO --input count", "NAME=VALUE")]
+    [InlineData("run TWO --input other=1", "other")]
+    [InlineData("run TWO --inputs /nowhere.json", "/nowhere.json")]
+    [InlineData("fork RUN --from nowhere", "nowhere")]
+    public async Task What_the_caller_must_correct_is_named(string line, string named)
+    {
+        var answer = await done.Place.Run(line.Split(' ').Select(word => word switch { "TWO" => done.Two, "RUN" => done.Id, _ => word }));
+        Assert.True(answer.Code == 2, answer.ToString());
+        Assert.Contains(named, answer.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", answer.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_failed_run_answers_one_and_says_why()
+    {
+        var daemon = done.Place.Write("fails.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Fails
+              version: 1.0.0
+              stages:
+                - id: never
+                  raise: { error: sorry, message: 'This cannot work.' }
+            """);
+        var run = await done.Place.Run("run", daemon);
+        Assert.True(run.Code == 1, run.ToString());
+        Assert.Contains("This cannot work.", run.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_server_that_is_not_there_answers_75()
+    {
+        var answer = await PlatformProcess.Run("runs", "--postgres", "Host=/nowhere;Username=nobody;Database=none", "--data", done.Place.Data);
+        Assert.True(answer.Code == 75, answer.ToString());
+    }
+
+    [Fact]
+    public async Task Ctrl_C_ends_a_long_stage_cleanly_and_says_how_to_go_on()
+    {
+        var daemon = done.Place.Write("long.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Long
+              version: 1.0.0
+              stages:
+                - id: quick
+                  set: { one: 1 }
+                - id: wait
+                  script: sleep 600
+            """);
+        await using var run = done.Place.Start("run", daemon);
+        await run.Line(line => line.Contains("ok ", StringComparison.Ordinal) && line.Contains("quick", StringComparison.Ordinal));
+        run.Send(Signal.Interrupt);
+        var end = await run.End();
+        Assert.True(end.Code == 130, end.ToString());
+        Assert.Contains("platform fork", end.Out, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,149 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+using Signal = Platform.EndToEnd.Tests.PlatformProcess.Signal;
+
+namespace Platform.EndToEnd.Tests;
+
+/// <summary>Tests that burden the machine or hold processes up: one after the other.</summary>
+[CollectionDefinition(nameof(One_at_a_time), DisableParallelization = true)]
+#pragma warning disable CA1515, CA1711 // xunit's discovery wants it public; the name is the collection's.
+public sealed class One_at_a_time;
+#pragma warning restore CA1515, CA1711
+
+/// <summary>Killed processes, and processes that share an installation.</summary>
+[Collection(nameof(One_at_a_time))]
+public sealed class Faults_of_processes
+{
+    private const int Kills = 50;
+    private const int Items = 12;
+
+    /// <summary>Adds a line an item to one file, and writes and moves a file an item: what is done twice or never shows in the contents.</summary>
+    private static readonly string Daemon = $$"""
+        spec: daemon/v1
+        daemon:
+          name: Ledger
+          version: 1.0.0
+          inputs:
+            - { name: folder, type: file, required: true }
+          vars:
+            numbers: [{{string.Join(", ", Enumerable.Range(1, Items))}}]
+          permissions:
+            files: { write: ['${ inputs.folder }'] }
+            capabilities: [files.append, files.write, files.move]
+          stages:
+            - id: journal
+              foreach: vars.numbers
+              as: n
+              do:
+                - tool: files.append
+                  with: { path: '${ inputs.folder }/journal.txt', text: "line ${ n }\n" }
+            - id: carry
+              foreach: vars.numbers
+              as: n
+              parallelism: 3
+              do:
+                - tool: files.write
+                  with: { path: '${ inputs.folder }/in-${ n }.txt', text: 'file ${ n }' }
+                - tool: files.move
+                  with: { from: '${ inputs.folder }/in-${ n }.txt', to: '${ inputs.folder }/out-${ n }.txt' }
+          outputs:
+            count: '${ size(vars.numbers) }'
+        """;
+
+    private static Action<string> Print => line => TestContext.Current.TestOutputHelper?.WriteLine(line);
+
+    [Fact]
+    public async Task Fifty_kills_at_random_points_lose_no_effect_and_do_none_twice()
+    {
+        await using var place = new DataFolder();
+        var daemon = place.Write("daemon.yaml", Daemon);
+        var seed = RandomNumberGenerator.GetInt32(int.MaxValue);
+        Print($"seed {seed}");
+#pragma warning disable CA5394 // Where to kill is no secret, and is to be repeated by its seed.
+        var random = new Random(seed);
+        var (kills, run) = (0, 0);
+        var ready = new List<TimeSpan>();
+        while (kills < Kills)
+        {
+            run++;
+            var (folder, seen) = (Folder(place, run), new HashSet<string>(StringComparer.Ordinal));
+            for (var ended = false; !ended;)
+            {
+                var clock = Stopwatch.StartNew();
+                await using var process = place.Start("run", daemon, "--input", $"folder={folder}", "--id", $"ledger-{run}", "--no-color");
+                if (kills == Kills)
+                {
+                    var last = await process.End();
+                    Assert.True(last.Code == 0, last.ToString());
+                    break;
+                }
+
+                var after = random.Next(8);
+                try
+                {
+                    // A stage's line that was not shown before is progress; what was done earlier is shown again at the start.
+                    await process.Line(line => line.StartsWith("Run ", StringComparison.Ordinal) || line.StartsWith("This command id", StringComparison.Ordinal));
+                    for (var fresh = 0; fresh < after;)
+                    {
+                        await process.Line(line => line.StartsWith("  ok ", StringComparison.Ordinal) && seen.Add(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]));
+                        if (fresh++ == 0 && seen.Count > 1) { ready.Add(clock.Elapsed); }
+                    }
+                }
+                catch (InvalidOperationException)
+                {
+                    var said = await process.End();
+                    Assert.True(said.Code == 0, said.ToString());
+                    ended = true;
+                    continue;
+                }
+
+                // Somewhere between two lines.
+                Thread.SpinWait(random.Next(200_000));
+                process.Send(Signal.Kill);
+                ended = (await process.End()).Code == 0;
+                if (!ended) { kills++; }
+            }
+        }
+#pragma warning restore CA5394
+        Print(string.Create(CultureInfo.InvariantCulture, $"{kills} kills in {run} runs; from the start of the next process to its first new stage: median {Percentile(ready, 50)} ms, longest {Percentile(ready, 100)} ms"));
+        await AssertAllDone(place, run);
+    }
+
+    /// <summary>Each run ended well, did each effect once, is the same replayed, and the whole log is sound.</summary>
+    private static async Task AssertAllDone(DataFolder place, int runs)
+    {
+        for (var run = 1; run <= runs; run++)
+        {
+            var folder = Folder(place, run);
+            Assert.Equal(string.Concat(Enumerable.Range(1, Items).Select(n => $"line {n}\n")), await File.ReadAllTextAsync(Path.Combine(folder, "journal.txt"), TestContext.Current.CancellationToken));
+            Assert.Equal(
+                Enumerable.Range(1, Items).Select(n => $"out-{n}.txt").Append("journal.txt").Order(StringComparer.Ordinal),
+                Directory.GetFiles(folder).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+            for (var n = 1; n <= Items; n++) { Assert.Equal($"file {n}", await File.ReadAllTextAsync(Path.Combine(folder, $"out-{n}.txt"), TestContext.Current.CancellationToken)); }
+        }
+
+        var list = await place.Run("runs", "--json", "--limit", "200");
+        Assert.Equal(runs, list.JsonLines.Count);
+        Assert.All(list.JsonLines, summary => Assert.Equal("completed", Text(summary, "status")));
+        foreach (var summary in list.JsonLines)
+        {
+            var id = Text(summary, "id", "runId");
+            var replay = await place.Run("replay", id, "--json");
+            Assert.True(replay.Code == 0 && (bool)replay.Json["same"]!, replay.ToString());
+            var confirmed = await place.Run("events", "--run", id, "--type", "effect_confirmed", "--limit", "1000", "--json");
+            Assert.Equal(3 * Items, confirmed.JsonLines.Count);
+        }
+
+        var verify = await place.Run("audit", "verify");
+        Assert.True(verify.Code == 0, verify.ToString());
+    }
+
+    private static string Text(JsonNode node, params string[] names) => (string)names.Select(name => node[name]).First(value => value is not null)!;
+
+    private static string Folder(DataFolder place, int run) => Directory.CreateDirectory(Path.Combine(place.Root, $"folder-{run}")).FullName;
+
+    private static long Percentile(List<TimeSpan> all, int percent) =>
+        all.Count == 0 ? 0 : (long)all.Order().ElementAt(Math.Min(all.Count - 1, all.Count * percent / 100)).TotalMilliseconds;
+}
