@@ -43,16 +43,13 @@ internal static class RunCommand
 
         var progress = new RunProgress(settings.Terminal);
         using var interrupt = Interruption.Watch();
+        using var ended = new CancellationTokenSource();
+        var cancelling = CancelWhenAsked();
         try
         {
             await foreach (var recorded in installation.Runs.Follow(settings.Tenant, run.Value, interrupt.Leave))
             {
                 progress.Show(recorded);
-                if (interrupt.Asked && !progress.Cancelling)
-                {
-                    progress.Cancelling = true;
-                    await installation.Runs.Cancel(settings.Tenant, run, Installation.User, "Ctrl-C", CancellationToken.None);
-                }
             }
 
             if (progress.UndoesItself) { await UndoCommand.Follow(installation, UndoId.OnFailureOf(run), null, interrupt.Leave); }
@@ -62,9 +59,26 @@ internal static class RunCommand
             settings.Terminal.Note($"Left at once. Run {run} is kept as it is: `platform serve`, or the next `platform run`, goes on with it; `platform cancel {run}` ends it.");
             return ExitCode.Interrupted;
         }
+        finally
+        {
+            await ended.CancelAsync();
+            await cancelling;
+        }
 
         await installation.Node.Sign(CancellationToken.None);
         return progress.Report(run);
+
+        // Beside the events and not between them: a long stage has none while it runs.
+        async Task CancelWhenAsked()
+        {
+            try
+            {
+                await interrupt.First.WaitAsync(ended.Token);
+                await installation.Runs.Cancel(settings.Tenant, run, Installation.User, "Ctrl-C", interrupt.Leave);
+            }
+            catch (OperationCanceledException) { /* It ended first, or is left at once. */ }
+            catch (ProblemException e) { settings.Terminal.Fail(e.Problem.Code, e.Problem.Detail); }
+        }
     }
 
     private static List<KeyValuePair<string, string>> Given(DaemonDefinition daemon, string[] input)
@@ -115,6 +129,7 @@ internal static class DaemonFile
 internal sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource leave = new();
+    private readonly TaskCompletionSource first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<PosixSignalRegistration> registrations = [];
     private int count;
 
@@ -126,16 +141,15 @@ internal sealed class Interruption : IDisposable
             {
                 context.Cancel = true;
                 if (Interlocked.Increment(ref count) > 1) { leave.Cancel(); }
-                else { First?.Invoke(); }
+                else { first.TrySetResult(); }
             }));
         }
     }
 
-    public bool Asked => Volatile.Read(ref count) > 0;
-
     public CancellationToken Leave => leave.Token;
 
-    public Action? First { get; set; }
+    /// <summary>Done at the first signal.</summary>
+    public Task First => first.Task;
 
     public static Interruption Watch() => new();
 
