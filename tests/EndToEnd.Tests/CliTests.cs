@@ -150,7 +150,7 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
               version: 1.0.0
               stages:
                 - id: quick
-                  set: { one: 1 }
+                  script: echo one
                 - id: wait
                   script: sleep 600
             """);
