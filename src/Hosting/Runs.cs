@@ -21,6 +21,10 @@ public sealed record CheckedDaemon(DaemonDefinition? Definition, IReadOnlyList<D
         : throw new ProblemException(new Problem("daemon.invalid", string.Join("\n", Diagnostics.Where(d => d.Severity == Severity.Error))));
 }
 
+/// <param name="Repeated">The command id had started it before.</param>
+/// <param name="Messages">What follows, for a host that sends messages on itself.</param>
+public sealed record StartedRun(RunId Run, bool Repeated, IReadOnlyList<Guid> Messages);
+
 /// <summary>What people do with runs, the same for the command line and for HTTP.</summary>
 public sealed class Runs(Node node)
 {
@@ -44,7 +48,7 @@ public sealed class Runs(Node node)
     /// <param name="text">Inputs as text, by name; converted to their declared types.</param>
     /// <param name="commandId">The same id with the same request starts nothing again.</param>
     /// <exception cref="ProblemException"/>
-    public async Task<(RunId Run, bool Repeated)> Start(
+    public async Task<StartedRun> Start(
         TenantId tenant, string yaml, JsonElement? json, IReadOnlyList<KeyValuePair<string, string>>? text, string startedBy, IReadOnlyList<string>? approvals, string? commandId, CancellationToken cancellation)
     {
         var daemon = Check(yaml).Require();
@@ -57,7 +61,7 @@ public sealed class Runs(Node node)
         // A command id stands for one run: the same request again must be the same command, so its run id is derived from it.
         var run = commandId is null ? RunId.From(Guid.CreateVersion7(node.Options.Time.GetUtcNow())) : RunId.From(DeterministicId.Of(Scope(tenant), $"run:{commandId}"));
         var answer = await node.Bus.Invoke(new StartRun(run, yaml, bound.Values!.Value, startedBy, approvals), new InvokeOptions(tenant, commandId, startedBy), cancellation);
-        return (RunId.From(answer.StreamId), answer.Repeated);
+        return new StartedRun(RunId.From(answer.StreamId), answer.Repeated, answer.Messages);
     }
 
     /// <exception cref="ProblemException">There is no such run.</exception>

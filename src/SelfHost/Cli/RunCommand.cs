@@ -38,7 +38,7 @@ internal static class RunCommand
         var given = Given(daemon.Definition!, input);
         JsonElement? json = inputs is null ? null : await ReadInputs(inputs, stop);
         await installation.Node.StartWorking(stop);
-        var (run, repeated) = await installation.Runs.Start(settings.Tenant, yaml, json, given, Installation.User, approvals, commandId, stop);
+        var (run, repeated, _) = await installation.Runs.Start(settings.Tenant, yaml, json, given, Installation.User, approvals, commandId, stop);
         settings.Terminal.Note(repeated ? $"This command id started run {run} before; here is how it went." : $"Run {run}  {Terminal.Safe(daemon.Definition!.Name)}");
 
         var progress = new RunProgress(settings.Terminal);
