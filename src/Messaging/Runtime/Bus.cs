@@ -91,6 +91,13 @@ public sealed class Bus(
     {
         await using var once = await store.Join(options.NodeName, cancellation);
         if (await store.ClaimOne(once.Owner, tenant, id, cancellation) is not { } envelope) { return null; }
+        if (envelope.DueAt > time.GetUtcNow())
+        {
+            // Somebody was told of it before its time: whoever looks for what is due finds it then.
+            await store.Release(once.Owner, [id], cancellation);
+            return null;
+        }
+
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(cancellation, once.Lost);
         var (attempt, executed, _, _) = await pipeline.Try(envelope, once.Owner, null, counts: true, lost.Token);
         foreach (var stream in executed?.Interrupted ?? []) { await Interrupt(tenant, stream, CancellationToken.None); }
