@@ -64,7 +64,7 @@ internal static class ScriptsAttempts
         Sh("read through the server's cwd", "ls /proc/$SERVER/cwd/ && echo ESCAPED");
         Sh("read the server's environment", "cat /proc/$SERVER/environ && echo ESCAPED");
         Sh("read every environment", "cat /proc/[0-9]*/environ; cat /proc/1/environ");
-        Sh("read every command line", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep SandboxHost && echo ESCAPED");
+        Sh("read every command line", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep '[S]andboxHost' && echo ESCAPED");
         Sh("read the server's memory", "head -c 100 /proc/$SERVER/mem && echo ESCAPED; cat /proc/$SERVER/maps && echo ESCAPED");
         Sh("list the server's descriptors", "ls /proc/$SERVER/fd/ && echo ESCAPED");
         Sh("list other jobs", "ls $JOBS && echo ESCAPED");

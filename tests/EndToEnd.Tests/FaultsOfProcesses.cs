@@ -54,7 +54,7 @@ public sealed class Faults_of_processes
 
     private static Action<string> Print => line => TestContext.Current.TestOutputHelper?.WriteLine(line);
 
-    [Fact]
+    [Fact(Explicit = true)] // Takes minutes: run it with --explicit on.
     public async Task Fifty_kills_at_random_points_lose_no_effect_and_do_none_twice()
     {
         await using var place = new DataFolder();
