@@ -56,7 +56,7 @@ internal static class RunCommand
         }
         catch (OperationCanceledException)
         {
-            settings.Terminal.Note($"Left at once. Run {run} is kept as it is: `platform serve`, or the next `platform run`, goes on with it; `platform cancel {run}` ends it.");
+            settings.Terminal.Note($"Left at once. Run {run} is kept as it is: the next `platform run` goes on with it; `platform cancel {run}` ends it.");
             return ExitCode.Interrupted;
         }
         finally
