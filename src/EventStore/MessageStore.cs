@@ -73,14 +73,14 @@ public sealed class MessageStore(Store store) : IMessageStore
                 update {context.Schema}.pl_messages m set owner = $1
                 where (tenant_id, id) in (
                     select tenant_id, id from {context.Schema}.pl_messages where tenant_id = $2 and id = $3 and (owner is null or owner = $1 or owner = any($4)) for update skip locked)
-                returning {Columns}
+                returning {Columns}, m.attempts - m.ended
                 """,
                 owner,
                 tenant.Value,
                 id,
                 dead);
-            var claimed = await Envelopes(claim, stop);
-            return claimed.Count == 0 ? null : claimed[0];
+            await using var reader = await claim.ExecuteReaderAsync(stop);
+            return await reader.ReadAsync(stop) ? Read(reader) with { Crashes = reader.GetInt32(10) } : null;
         },
         cancellation);
 
@@ -135,7 +135,7 @@ public sealed class MessageStore(Store store) : IMessageStore
     public async Task Retry(long owner, TenantId tenant, Guid id, DateTimeOffset dueAt, string error, CancellationToken cancellation)
     {
         var changed = await Change(
-            $"update {context.Schema}.pl_messages set due_at = $4, last_error = $5 where tenant_id = $1 and id = $2 and owner = $3", cancellation, tenant.Value, id, owner, dueAt.UtcDateTime, Shorten(error));
+            $"update {context.Schema}.pl_messages set due_at = $4, last_error = $5, ended = attempts where tenant_id = $1 and id = $2 and owner = $3", cancellation, tenant.Value, id, owner, dueAt.UtcDateTime, Shorten(error));
         if (changed == 0) { throw new OwnershipLostException(id); }
     }
 
@@ -169,7 +169,7 @@ public sealed class MessageStore(Store store) : IMessageStore
 
     public async Task Release(long owner, IReadOnlyList<Guid> ids, CancellationToken cancellation)
     {
-        var changed = await Change($"update {context.Schema}.pl_messages set owner = null where owner = $1 and id = any($2)", cancellation, owner, ids.ToArray());
+        var changed = await Change($"update {context.Schema}.pl_messages set owner = null, ended = attempts where owner = $1 and id = any($2)", cancellation, owner, ids.ToArray());
         if (changed > 0) { store.AnnounceWork(); }
     }
 

@@ -8,6 +8,7 @@ namespace Platform.Messaging;
 /// <param name="DueAt">Wall clock; null means at once.</param>
 /// <param name="Delay">Set for durations: the node that keeps the message measures it by a monotonic clock.</param>
 /// <param name="Attempts">How many times a handler has begun it, this time included; from 1 within a handler.</param>
+/// <param name="Crashes">Attempts in a row, the last one included, that died with their process; told by <see cref="IMessageStore.ClaimOne"/> only.</param>
 public sealed record Envelope(
     Guid Id,
     TenantId Tenant,
@@ -17,4 +18,5 @@ public sealed record Envelope(
     EventMetadata Metadata,
     DateTimeOffset? DueAt = null,
     TimeSpan? Delay = null,
-    int Attempts = 0);
+    int Attempts = 0,
+    int Crashes = 0);

@@ -39,11 +39,12 @@ public interface IMessageStore
     /// <summary>Counts the attempt before the handler begins, so that a message that kills the process is known to have been begun.</summary>
     Task<int> Begin(long owner, TenantId tenant, Guid id, CancellationToken cancellation);
 
+    /// <summary>Writes down that an attempt failed, and when to make the next.</summary>
     Task Retry(long owner, TenantId tenant, Guid id, DateTimeOffset dueAt, string error, CancellationToken cancellation);
 
     Task Bury(long owner, TenantId tenant, Guid id, string errorType, string error, DateTimeOffset now, CancellationToken cancellation);
 
-    /// <summary>Gives messages back unhandled, as on a drain.</summary>
+    /// <summary>Gives messages back unhandled, as on a drain: an attempt under way has ended.</summary>
     Task Release(long owner, IReadOnlyList<Guid> ids, CancellationToken cancellation);
 
     Task<IReadOnlyList<DeadLetter>> DeadLetters(TenantId? tenant, int limit, CancellationToken cancellation);

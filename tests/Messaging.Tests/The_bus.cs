@@ -129,6 +129,37 @@ public sealed class The_bus : IServiceProvider, IDice
     }
 
     [Fact]
+    public async Task buries_a_message_that_has_taken_its_process_with_it_twice_before_it_is_tried_again()
+    {
+        var attempts = 0;
+        roll = (_, _) => { attempts++; throw new SimulatedCrashException(); };
+        await using var bus = Bus();
+        var message = Assert.Single((await Ask(bus, new OpenCounter(id, 1))).Messages);
+        for (var i = 0; i < Platform.Messaging.Bus.MaxCrashes; i++) { await Assert.ThrowsAsync<SimulatedCrashException>(() => bus.ExecuteOne(TenantId.Default, message, TestContext.Current.CancellationToken)); }
+        Assert.Empty((await bus.ExecuteOne(TenantId.Default, message, TestContext.Current.CancellationToken))!);
+        Assert.Equal(2, attempts);
+        Assert.Equal("ProcessDied", Assert.Single(await store.DeadLetters(null, 10, TestContext.Current.CancellationToken)).ErrorType);
+        Assert.Null(await bus.ExecuteOne(TenantId.Default, message, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task does_not_take_a_message_that_runs_out_of_time_for_one_that_kills_its_process()
+    {
+        CancellationTokenSource deadline = null!;
+        roll = async (_, cancellation) => { await deadline.CancelAsync(); await Task.Delay(Timeout.Infinite, cancellation); return 1; };
+        await using var bus = Bus();
+        var message = Assert.Single((await Ask(bus, new OpenCounter(id, 1))).Messages);
+        for (var i = 0; i < 3; i++)
+        {
+            using (deadline = new CancellationTokenSource()) { await Assert.ThrowsAnyAsync<OperationCanceledException>(() => bus.ExecuteOne(TenantId.Default, message, deadline.Token)); }
+        }
+
+        // As often as its type may be tried, and no oftener.
+        using (deadline = new CancellationTokenSource()) { Assert.Empty((await bus.ExecuteOne(TenantId.Default, message, deadline.Token))!); }
+        Assert.Equal("TooManyAttempts", Assert.Single(await store.DeadLetters(null, 10, TestContext.Current.CancellationToken)).ErrorType);
+    }
+
+    [Fact]
     public async Task leaves_what_does_not_end_in_time_for_others_when_it_drains()
     {
         var begun = new TaskCompletionSource();

@@ -86,7 +86,14 @@ public sealed class Bus(
     public async Task<CommandAnswer?> Find(TenantId tenant, string commandId, CancellationToken cancellation) =>
         await store.FindCommand(tenant, commandId, cancellation) is { } entry ? CommandAnswer.Read(entry) with { Repeated = true } : null;
 
-    /// <summary>For hosts without background work: makes one attempt at one message and answers which messages follow. Null: nobody's to run now.</summary>
+    /// <summary>A message that has taken its process with it this often is not tried again by <see cref="ExecuteOne"/>: there every crash takes other work with it.</summary>
+    public const int MaxCrashes = 2;
+
+    /// <summary>
+    /// For hosts without background work: makes one attempt at one message and answers which messages follow. Null: nobody's to run now. While it runs, it hears
+    /// what other processes interrupt. Cancelled, it gives the message back.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">The message is not handled, or it is not known whether it is: ask again.</exception>
     public async Task<IReadOnlyList<Guid>?> ExecuteOne(TenantId tenant, Guid id, CancellationToken cancellation)
     {
         await using var once = await store.Join(options.NodeName, cancellation);
@@ -98,8 +105,28 @@ public sealed class Bus(
             return null;
         }
 
+        if (envelope.Crashes >= MaxCrashes)
+        {
+            await pipeline.Bury(envelope, once.Owner, "ProcessDied", $"The process died {envelope.Crashes} times in a row while it handled this.");
+            return [];
+        }
+
+        using var hearing = store.OnInterrupt(pipeline.Interrupts.Interrupt);
         using var lost = CancellationTokenSource.CreateLinkedTokenSource(cancellation, once.Lost);
-        var (attempt, executed, _, _) = await pipeline.Try(envelope, once.Owner, null, counts: true, lost.Token);
+        Attempt attempt;
+        Executed? executed;
+        try
+        {
+            (attempt, executed, _, _) = await pipeline.Try(envelope, once.Owner, null, counts: true, lost.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            await GiveBack(once.Owner, id);
+            cancellation.ThrowIfCancellationRequested();
+            throw new StoreUnavailableException("The connection that owned the message went away.");
+        }
+
+        if (attempt == Attempt.Unknown) { await GiveBack(once.Owner, id); }
         foreach (var stream in executed?.Interrupted ?? []) { await Interrupt(tenant, stream, CancellationToken.None); }
         return attempt switch
         {
@@ -109,6 +136,16 @@ public sealed class Bus(
             Attempt.Lost => null,
             Attempt.Unknown => throw new StoreUnavailableException("The store went away: whether the message is handled is not known."),
         };
+    }
+
+    /// <summary>So that an attempt that was ended does not look like one that died with its process.</summary>
+    private async Task GiveBack(long owner, Guid id)
+    {
+        try { await store.Release(owner, [id], CancellationToken.None); }
+        catch (StoreUnavailableException)
+        {
+            // Then it counts as one: a message that sees the store go away twice in a row is buried for a person to requeue.
+        }
     }
 
     /// <summary>For hosts without background work: durable messages that nobody living has and that are due, oldest first, to be sent on to <see cref="ExecuteOne"/>.</summary>

@@ -156,7 +156,7 @@ internal sealed class Pipeline
         return clean.Length <= MaxErrorLength ? clean : clean[..MaxErrorLength];
     }
 
-    private async Task<(Attempt, Executed?, Envelope, TimeSpan)> Bury(Envelope envelope, long owner, string errorType, string error)
+    public async Task<(Attempt, Executed?, Envelope, TimeSpan)> Bury(Envelope envelope, long owner, string errorType, string error)
     {
         await Store.Bury(owner, envelope.Tenant, envelope.Id, errorType, Shorten(error), Time.GetUtcNow(), CancellationToken.None);
         Telemetry.Dead.Add(1, new KeyValuePair<string, object?>("type", envelope.Type));

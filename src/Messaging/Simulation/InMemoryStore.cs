@@ -29,6 +29,9 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
 
         public long? Owner { get; set; }
 
+        /// <summary>Attempts up to here have come to an end.</summary>
+        public int Ended { get; set; }
+
         public long Number { get; init; }
     }
 
@@ -172,7 +175,7 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
         {
             if (!messages.TryGetValue((tenant, id), out var row) || !(row.Owner == owner || IsFree(row))) { return Task.FromResult<Envelope?>(null); }
             row.Owner = owner;
-            return Task.FromResult<Envelope?>(row.Envelope with { Delay = null });
+            return Task.FromResult<Envelope?>(row.Envelope with { Delay = null, Crashes = row.Envelope.Attempts - row.Ended });
         }
     }
 
@@ -225,6 +228,7 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
         {
             var row = Owned(owner, tenant, id);
             row.Envelope = row.Envelope with { DueAt = dueAt, Delay = null };
+            row.Ended = row.Envelope.Attempts;
         }
 
         return Task.CompletedTask;
@@ -245,7 +249,7 @@ public sealed class InMemoryStore(EventTypes types) : IEventStreams, IMessageSto
     {
         lock (gate)
         {
-            foreach (var row in messages.Values.Where(r => r.Owner == owner && ids.Contains(r.Envelope.Id))) { row.Owner = null; }
+            foreach (var row in messages.Values.Where(r => r.Owner == owner && ids.Contains(r.Envelope.Id))) { (row.Owner, row.Ended) = (null, row.Envelope.Attempts); }
         }
 
         Wake();

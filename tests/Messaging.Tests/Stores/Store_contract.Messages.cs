@@ -107,6 +107,35 @@ public abstract partial class Store_contract
     }
 
     [Fact]
+    public async Task Attempts_that_died_with_their_process_are_told_from_those_that_ended()
+    {
+        await using var store = await Open();
+        var message = Message();
+        await Enqueue(store, null, message);
+
+        // Each process begins; this is what it comes to.
+        Func<INodeMembership, Task>[] ends =
+        [
+            _ => Task.CompletedTask,
+            node => store.Messages.Retry(node.Owner, TenantId.Default, message.Id, Noon, "no dice", Cancellation),
+            _ => Task.CompletedTask,
+            _ => Task.CompletedTask,
+            node => store.Messages.Release(node.Owner, [message.Id], Cancellation),
+        ];
+        var seen = new List<(int, int)>();
+        foreach (var end in (IEnumerable<Func<INodeMembership, Task>>)[.. ends, ends[0]])
+        {
+            await using var node = await store.Messages.Join("n", Cancellation);
+            var claimed = (await store.Messages.ClaimOne(node.Owner, TenantId.Default, message.Id, Cancellation))!;
+            seen.Add((claimed.Attempts, claimed.Crashes));
+            await store.Messages.Begin(node.Owner, TenantId.Default, message.Id, Cancellation);
+            await end(node);
+        }
+
+        Assert.Equal([(0, 0), (1, 1), (2, 0), (3, 1), (4, 2), (5, 0)], seen);
+    }
+
+    [Fact]
     public async Task A_delay_is_a_moment_for_whoever_takes_the_message_over()
     {
         await using var store = await Open();
