@@ -82,21 +82,34 @@ public sealed class Runs(Node node)
     }
 
     /// <summary>What an undo would do. Nothing is done.</summary>
+    /// <param name="by">Who asks, as for <see cref="UndoPlanner.Plan"/>: the plan of an undo is the one made for its asker.</param>
     /// <exception cref="ProblemException">The selection is none, or there is no such run.</exception>
-    public async Task<UndoPlan> PlanUndo(TenantId tenant, UndoSelection selection, CancellationToken cancellation)
+    public async Task<UndoPlan> PlanUndo(TenantId tenant, UndoSelection selection, CancellationToken cancellation, string? by = null)
     {
         if (selection.Validate() is { } problem) { throw new ProblemException(problem); }
         if (selection.Run is { } run) { await Get(tenant, run, cancellation); }
-        return UndoPlanner.Plan(selection, await node.Effects.Around(tenant, selection, cancellation));
+        return UndoPlanner.Plan(selection, by, await node.Effects.Around(tenant, selection, cancellation));
     }
 
     /// <summary>Begins an undo; it is planned anew as the world stands then.</summary>
-    public async Task<UndoId> Undo(TenantId tenant, UndoSelection selection, string by, string? commandId, CancellationToken cancellation)
+    /// <param name="planHash"><see cref="UndoPlan.Hash"/> of the plan that was shown; null: none was.</param>
+    /// <exception cref="ProblemException"><c>undo.plan-changed</c>: another plan would be carried out than was shown. Or there is no such run.</exception>
+    public async Task<UndoId> Undo(TenantId tenant, UndoSelection selection, string by, string? commandId, CancellationToken cancellation, string? planHash = null)
     {
         if (selection.Run is { } run) { await Get(tenant, run, cancellation); }
         var undo = UndoId.From(commandId is null ? Guid.CreateVersion7(node.Options.Time.GetUtcNow()) : DeterministicId.Of(Scope(tenant), $"undo:{commandId}"));
-        var answer = await node.Bus.Invoke(new RequestUndo(undo, selection, by), new InvokeOptions(tenant, commandId, by), cancellation);
+        var answer = await node.Bus.Invoke(new RequestUndo(undo, selection, by, planHash), new InvokeOptions(tenant, commandId, by), cancellation);
         return UndoId.From(answer.StreamId);
+    }
+
+    /// <summary>How far undo reaches in all that a tenant did. Reads the whole log.</summary>
+    public async Task<UndoFigures> UndoFigures(TenantId tenant, CancellationToken cancellation)
+    {
+        var committed = await node.Store.CommittedEvents(cancellation);
+        await node.Store.WaitBeyond(committed - 1, cancellation);
+        var figures = Domain.Capabilities.Undoing.UndoFigures.None;
+        await foreach (var recorded in node.Store.FetchAll(tenant, 0, (int)Math.Min(committed, int.MaxValue), cancellation)) { figures = figures.Apply(recorded); }
+        return figures;
     }
 
     public async Task<ReplayResult> Replay(TenantId tenant, RunId run, CancellationToken cancellation)

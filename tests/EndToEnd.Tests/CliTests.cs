@@ -94,6 +94,46 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
         Assert.True(other.Code == 2, other.ToString());
     }
 
+    [Fact]
+    public async Task An_undo_does_only_what_was_shown_and_does_not_guess_where_nobody_can_be_asked()
+    {
+        var file = Path.Combine(done.Place.Root, "note.txt");
+        string Daemon(string name, string text) => done.Place.Write($"{name}.yaml", $$"""
+            spec: daemon/v1
+            daemon:
+              name: {{name}}
+              version: 1.0.0
+              permissions: { files: { write: ['{{done.Place.Root}}'] } }
+              stages:
+                - id: note
+                  tool: files.write
+                  with: { path: '{{file}}', text: '{{text}}' }
+            """);
+        var first = (string)(await done.Place.Run("run", Daemon("first", "one"), "--json")).Json["id"]!;
+        var shown = await done.Place.Run("undo", first, "--dry-run", "--json");
+        Assert.Equal("undo", (string?)shown.Json["plan"]![0]!["verdict"]);
+
+        var second = (string)(await done.Place.Run("run", Daemon("second", "two"), "--json")).Json["id"]!;
+        var changed = await done.Place.Run("undo", first, "--plan", (string)shown.Json["hash"]!);
+        Assert.True(changed.Code == 2, changed.ToString());
+        Assert.Contains("undo.plan-changed", changed.Error, StringComparison.Ordinal);
+        Assert.Contains($"run {second}", changed.Error, StringComparison.Ordinal);
+
+        var unasked = await done.Place.Run("undo", second);
+        Assert.True(unasked.Code == 2, unasked.ToString());
+        Assert.Contains("--dry-run", unasked.Error, StringComparison.Ordinal);
+        Assert.Equal("two", await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+
+        var again = await done.Place.Run("undo", second, "--dry-run", "--json");
+        var undone = await done.Place.Run("undo", second, "--plan", (string)again.Json["hash"]!, "--json");
+        Assert.True(undone.Code == 0, undone.ToString());
+        Assert.Equal("1 1 0", $"{undone.Json["undone"]} {undone.Json["verified"]} {undone.Json["refused"]}");
+        Assert.Equal("one", await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+
+        var figures = (await done.Place.Run("undo", "--figures", "--json")).Json;
+        Assert.Equal("2 2 1 0", $"{figures["effects"]} {figures["covered"]} {figures["verified"]} {figures["collateral"]}");
+    }
+
     [Theory]
     [InlineData("show nonsense", "nonsense")]
     [InlineData("replay nonsense", "nonsense")]

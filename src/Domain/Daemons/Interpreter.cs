@@ -285,7 +285,7 @@ public sealed class Interpreter
     {
         Record(new RunFailed(type, Short(message), path, Run.SpentCredits, undo, now));
 
-        if (undo) { Messages.Add(new RequestUndo(UndoId.OnFailureOf(Run.Id), new UndoSelection { Run = Run.Id }, Run.Started.StartedBy)); }
+        if (undo) { Messages.Add(new RequestUndo(UndoId.OnFailureOf(Run.Id), new UndoSelection { Run = Run.Id, Compensations = Run.Started.Approvals.Contains("compensate") ? int.MaxValue : 0 }, Run.Started.StartedBy)); }
     }
 
     private Step WalkList(string block, IReadOnlyList<Stage> stages, bool stop, out StageError? error)

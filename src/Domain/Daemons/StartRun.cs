@@ -9,7 +9,7 @@ namespace Platform.Domain.Daemons;
 /// <summary>Runs a daemon. The host has made the paths of <c>file</c> inputs absolute.</summary>
 /// <param name="Daemon">Its file, as text.</param>
 /// <param name="Inputs">An object: a value for each input's name.</param>
-/// <param name="Approvals">What the starter allows beforehand: <c>irreversible</c>.</param>
+/// <param name="Approvals">What the starter allows beforehand: <c>irreversible</c>; <c>compensate</c>, if the run fails and undoes itself.</param>
 public sealed record StartRun(RunId RunId, string Daemon, JsonElement Inputs, string StartedBy, IReadOnlyList<string>? Approvals = null);
 
 /// <summary>What a run may spend; null: no limit of that kind.</summary>

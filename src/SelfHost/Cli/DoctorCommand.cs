@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Platform.Capabilities.Scripts;
+using Platform.Domain.Capabilities;
 using Platform.EmbeddedPostgres;
 using Platform.EventStore;
 using Platform.Messaging;
@@ -23,6 +24,9 @@ internal static class DoctorCommand
             found.Add(("audit", "anchor", Environment.GetEnvironmentVariable("PLATFORM_ANCHOR") is { Length: > 0 } ? LayerState.Works : LayerState.Weaker, $"Checkpoints are appended to {installation.Node.Options.AnchorFile}; set PLATFORM_ANCHOR to a file that this machine's operator cannot rewrite."));
             var dead = await installation.Node.Messages.DeadLetters(null, 100, stop);
             found.Add(("messages", "dead letters", dead.Count == 0 ? LayerState.Works : LayerState.Weaker, dead.Count == 0 ? "None." : $"{dead.Count}; the newest: {dead[^1].Envelope.Type}: {dead[^1].Error.Split('\n')[0]}"));
+            var changing = installation.Node.Capabilities.All.Where(c => c.Class != EffectClass.Pure).ToList();
+            var covered = changing.Where(c => c.Class != EffectClass.Irreversible).ToList();
+            found.Add(("undo", "coverage", covered.Count == changing.Count ? LayerState.Works : LayerState.Weaker, $"{covered.Count} of {changing.Count} capabilities that change something have an inverse, which the contract tests perform; `platform undo --figures` tells of what was done here."));
             var probe = await installation.Node.Sandbox.Probe(stop);
             found.AddRange(probe.Layers.Select(layer => ("sandbox", layer.Name, layer.State, layer.Sentence)));
             found.Add(("sandbox", "scripts", probe.Tier is null ? LayerState.Missing : LayerState.Works, probe.Tier is { } tier ? $"Scripts run under {tier}." : "No script will run on this machine."));

@@ -20,7 +20,7 @@ internal static class RunCommand
         var file = new Argument<string>("DAEMON") { Description = "The daemon's YAML file." };
         var input = new Option<string[]>("--input", "-i") { Description = "An input; repeat it for more.", HelpName = "NAME=VALUE", AllowMultipleArgumentsPerToken = false };
         var inputs = new Option<string?>("--inputs") { Description = "Inputs as a JSON object in a file ('-': standard input).", HelpName = "FILE" };
-        var approve = new Option<string[]>("--approve") { Description = "Allow beforehand what a daemon must ask for: irreversible.", HelpName = "WHAT" };
+        var approve = new Option<string[]>("--approve") { Description = "Allow beforehand what a daemon must ask for: irreversible; compensate (if it fails and undoes itself).", HelpName = "WHAT" };
         var id = new Option<string?>("--id") { Description = "A command id: the same id starts no second run.", HelpName = "ID" };
         return commands.Add("run", "Run a daemon here, on real input.", [file, input, inputs, approve, id], (parse, settings, stop) => Execute(
             settings, parse.GetValue(file)!, parse.GetValue(input) ?? [], parse.GetValue(inputs), parse.GetValue(approve) ?? [], parse.GetValue(id), stop));

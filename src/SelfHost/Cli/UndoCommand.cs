@@ -15,75 +15,159 @@ internal static class UndoCommand
         var run = new Argument<string?>("RUN") { Description = "The run to undo.", Arity = ArgumentArity.ZeroOrOne };
         var stage = new Option<string?>("--stage") { Description = "Only this stage of the run, and what is within it.", HelpName = "PATH" };
         var effect = new Option<string?>("--effect") { Description = "Only this effect.", HelpName = "ID" };
-        var since = new Option<string?>("--since") { Description = "Everything since a moment (2026-01-31T12:00Z) or for the last 30s, 15m, 2h, 1d.", HelpName = "TIME" };
+        var since = new Option<string?>("--since") { Description = $"Everything since a moment: {Moment.Form}.", HelpName = "TIME" };
         var user = new Option<string?>("--user") { Description = "With --since: only runs of this user.", HelpName = "NAME" };
         var redo = new Option<string?>("--undo") { Description = "Take an earlier undo back.", HelpName = "UNDO" };
         var cascade = new Option<bool>("--cascade") { Description = "Take back too what others made of it." };
+        var others = new Option<bool>("--others") { Description = "Take back too what runs of other users did." };
+        var compensations = new Option<int>("--compensations") { Description = "How many effects may be compensated: a trace stays, a refund spends. Without it: none.", HelpName = "COUNT" };
+        var plan = new Option<string?>("--plan") { Description = "Do it, without asking, if the plan is still the one of this hash (from --dry-run).", HelpName = "HASH" };
         var dry = new Option<bool>("--dry-run", "-n") { Description = "Only show the plan." };
-        var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask." };
-        return commands.Add("undo", "Take back what a run did; shows the plan first.", [run, stage, effect, since, user, redo, cascade, dry, yes], (parse, settings, stop) =>
+        var yes = new Option<bool>("--yes", "-y") { Description = "Do it without asking, whatever the plan." };
+        var figures = new Option<bool>("--figures") { Description = "Only tell how far undo reaches in all that was done, and how it came out." };
+        return commands.Add("undo", "Take back what a run did; shows the plan first.", [run, stage, effect, since, user, redo, cascade, others, compensations, plan, dry, yes, figures], (parse, settings, stop) =>
         {
+            if (parse.GetValue(figures)) { return Figures(settings, stop); }
             var selection = new UndoSelection
             {
                 Run = parse.GetValue(run) is { } r ? Installation.RunId(r) : null,
                 Stage = parse.GetValue(stage),
                 Effect = parse.GetValue(effect) is { } e ? EffectId.From(Id(e)) : null,
-                Since = parse.GetValue(since) is { } t ? Moment(t) : null,
+                Since = parse.GetValue(since) is { } t ? Moment.Parse(t, TimeProvider.System.GetUtcNow()) : null,
                 User = parse.GetValue(user),
                 Undo = parse.GetValue(redo) is { } u ? UndoId.From(Id(u)) : null,
                 Cascade = parse.GetValue(cascade),
+                Others = parse.GetValue(others),
+                Compensations = parse.GetValue(compensations),
             };
-            return Execute(settings, selection, parse.GetValue(dry), parse.GetValue(yes), stop);
+            return parse.GetValue(dry) ? Preview(settings, selection, stop) : Execute(settings, selection, parse.GetValue(yes), parse.GetValue(plan), stop);
         });
     }
 
-    private static async Task<int> Execute(Settings settings, UndoSelection selection, bool dry, bool yes, CancellationToken stop)
+    private static async Task<int> Preview(Settings settings, UndoSelection selection, CancellationToken stop)
     {
-        var terminal = settings.Terminal;
         await using var installation = await Installation.Open(settings, stop);
         installation.Node.StartReading();
-        var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop);
-        if (dry)
+        var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
+        if (settings.Terminal.Json)
         {
-            if (terminal.Json) { terminal.Document(new JsonObject { ["plan"] = Lines(plan) }); }
-            else { Show(terminal, plan); }
-            return plan.IsPartial ? ExitCode.Failed : ExitCode.Done;
-        }
-
-        if (!terminal.Json) { Show(terminal, plan); }
-        if (plan.Lines.Count == 0) { return ExitCode.Done; }
-        if (!yes && !Console.IsInputRedirected && !terminal.Json)
-        {
-            await terminal.Error.WriteAsync("Do it? [y/N] ");
-            if ((await Console.In.ReadLineAsync(stop))?.Trim() is not ("y" or "Y" or "yes")) { return ExitCode.Interrupted; }
-        }
-
-        await installation.Node.Bus.Start(stop);
-        var undo = await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop);
-        var (completed, log) = await Follow(installation, undo, plan, stop);
-        await installation.Node.Sign(CancellationToken.None);
-        if (terminal.Json)
-        {
-            terminal.Document(new JsonObject { ["undo"] = undo.ToString(), ["partial"] = completed.Partial, ["undone"] = completed.Undone, ["skipped"] = completed.Skipped, ["refused"] = completed.Refused, ["refusals"] = log });
+            settings.Terminal.Document(new JsonObject { ["hash"] = plan.Hash, ["plan"] = Lines(plan) });
         }
         else
         {
+            Show(settings.Terminal, plan);
+            if (plan.Lines.Count > 0) { settings.Terminal.Line($"Nothing was done. For exactly this plan, add instead of --dry-run: --plan {plan.Hash}"); }
+        }
+
+        return plan.IsPartial ? ExitCode.Failed : ExitCode.Done;
+    }
+
+    /// <param name="hash">Of the plan that was shown before by <c>--dry-run</c>.</param>
+    private static async Task<int> Execute(Settings settings, UndoSelection selection, bool yes, string? hash, CancellationToken stop)
+    {
+        var terminal = settings.Terminal;
+        var asks = !yes && hash is null;
+        if (asks && (terminal.Json || Console.IsInputRedirected))
+        {
+            throw new ProblemException(new Problem("undo.not-asked", "Nobody can be asked here: look at the plan with --dry-run and give its hash with --plan HASH, or say --yes to whatever the plan is."));
+        }
+
+        await using var installation = await Installation.Open(settings, stop);
+        installation.Node.StartReading();
+        var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
+        if (!terminal.Json) { Show(terminal, plan); }
+        if (asks && plan.Lines.Count > 0)
+        {
+            await terminal.Error.WriteAsync("Do it? [y/N] ");
+            if ((await Console.In.ReadLineAsync(stop))?.Trim() is not ("y" or "Y" or "yes"))
+            {
+                terminal.Note("Nothing was done.");
+                return ExitCode.Failed;
+            }
+
+            // What was agreed to is this plan.
+            hash = plan.Hash;
+        }
+
+        await installation.Node.Bus.Start(stop);
+        UndoId undo;
+        try
+        {
+            undo = await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop, hash);
+        }
+        catch (ProblemException e) when (e.Problem.Code == "undo.plan-changed" && asks)
+        {
+            var now = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
+            throw new ProblemException(e.Problem with { Detail = $"While you were asked, the plan changed. Nothing was done.\n  {string.Join("\n  ", now.ChangesSince(plan))}" });
+        }
+
+        var (completed, unverified, log) = await Follow(installation, undo, plan, stop);
+        await installation.Node.Sign(CancellationToken.None);
+        if (terminal.Json)
+        {
+            terminal.Document(new JsonObject
+            {
+                ["undo"] = undo.ToString(),
+                ["hash"] = plan.Hash,
+                ["partial"] = completed.Partial,
+                ["undone"] = completed.Undone,
+                ["verified"] = completed.Undone - unverified,
+                ["skipped"] = completed.Skipped,
+                ["refused"] = completed.Refused,
+                ["refusals"] = log,
+            });
+        }
+        else if (plan.Lines.Count > 0)
+        {
+            var seen = unverified == 0 ? "each looked at afterwards" : string.Create(CultureInfo.InvariantCulture, $"{unverified} could not be looked at afterwards");
             terminal.Line();
             terminal.Line(completed.Partial
-                ? $"{terminal.Paint("In part", Ink.Yellow)}: {completed.Undone} undone, {completed.Refused} refused, {completed.Skipped} had nothing left to undo."
-                : $"{terminal.Paint("Undone", Ink.Green)}: {completed.Undone} effects, {completed.Skipped} had nothing left to undo.");
-            terminal.Line($"To take this back: platform undo --undo {undo}");
+                ? $"{terminal.Paint("In part", Ink.Yellow)}: {completed.Undone} undone ({seen}), {completed.Refused} refused, {completed.Skipped} had nothing left to undo."
+                : $"{terminal.Paint("Undone", Ink.Green)}: {completed.Undone} effects ({seen}), {completed.Skipped} had nothing left to undo.");
+            if (completed.Undone > 0) { terminal.Line($"To take this back: platform undo --undo {undo}"); }
         }
 
         return completed.Partial ? ExitCode.Failed : ExitCode.Done;
     }
 
+    private static async Task<int> Figures(Settings settings, CancellationToken stop)
+    {
+        await using var installation = await Installation.Open(settings, stop);
+        installation.Node.StartReading();
+        var figures = await installation.Runs.UndoFigures(settings.Tenant, stop);
+        var terminal = settings.Terminal;
+        if (terminal.Json)
+        {
+            terminal.Document(new JsonObject
+            {
+                ["effects"] = figures.Effects,
+                ["covered"] = figures.Covered,
+                ["verified"] = figures.Verified,
+                ["unverified"] = figures.Unverified,
+                ["refused"] = figures.Refused,
+                ["collateral"] = figures.Collateral,
+                ["residue"] = figures.Residue,
+                ["refusals"] = new JsonArray([.. figures.Refusals.Select(r => (JsonNode)Refusal(r))]),
+            });
+            return ExitCode.Done;
+        }
+
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"coverage    {figures.Covered} of {figures.Effects} effects have a way back"));
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"performed   {figures.Verified + figures.Unverified} inverses, {figures.Verified} of them verified by looking again"));
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"refused     {figures.Refused}{(figures.Refused > figures.Refusals.Count ? $", the newest {figures.Refusals.Count}:" : "")}"));
+        foreach (var refusal in figures.Refusals) { terminal.Line($"            {Terminal.Safe(refusal.Because)}"); }
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"collateral  {figures.Collateral} things changed that the effect had not touched"));
+        terminal.Line(string.Create(CultureInfo.InvariantCulture, $"residue     {figures.Residue} traces of compensations, or inverses of which nobody can say whether they happened"));
+        return ExitCode.Done;
+    }
+
     /// <summary>Shows an undo line by line, until it has ended.</summary>
     /// <param name="plan">As shown before; null: the one that the undo itself recorded.</param>
-    public static async Task<(UndoCompleted Completed, JsonArray Refusals)> Follow(Installation installation, UndoId undo, UndoPlan? plan, CancellationToken stop)
+    public static async Task<(UndoCompleted Completed, int Unverified, JsonArray Refusals)> Follow(Installation installation, UndoId undo, UndoPlan? plan, CancellationToken stop)
     {
         var terminal = installation.Terminal;
         var refusals = new JsonArray();
+        var unverified = 0;
         UndoCompleted? completed = null;
         await foreach (var recorded in installation.Runs.Follow(installation.Tenant, undo.Value, stop))
         {
@@ -94,11 +178,12 @@ internal static class UndoCommand
                     break;
                 case EffectUndone e:
                     var line = plan?.Lines.FirstOrDefault(l => l.EffectId == e.EffectId);
+                    if (e.Verification == Verification.Unverified) { unverified++; }
                     terminal.Note($"  {terminal.Paint(e.Verification == Verification.Verified ? "undone " : "undone?", Ink.Green)} {Terminal.Safe(line?.StagePath ?? e.EffectId.ToString()),-28} {Terminal.Safe(string.Join(", ", line?.Resources.Select(Resource) ?? []))}");
                     break;
                 case EffectUndoRefused e:
                     terminal.Note($"  {terminal.Paint("refused", Ink.Red)} {Terminal.Safe(e.Because)}");
-                    refusals.Add((JsonNode)new JsonObject { ["effect"] = e.EffectId.ToString(), ["because"] = e.Because, ["resource"] = e.Resource });
+                    refusals.Add((JsonNode)Refusal(e));
                     break;
                 case UndoCompleted e:
                     completed = e;
@@ -106,14 +191,16 @@ internal static class UndoCommand
             }
         }
 
-        return (completed!, refusals);
+        return (completed!, unverified, refusals);
     }
+
+    private static JsonObject Refusal(EffectUndoRefused refused) => new() { ["effect"] = refused.EffectId.ToString(), ["because"] = refused.Because, ["resource"] = refused.Resource };
 
     private static void Show(Terminal terminal, UndoPlan plan) => terminal.Table(
         ["", "STAGE", "WHAT", "WHERE", "WHY"],
         [.. plan.Lines.OrderBy(l => l.Order).Select(line => (IReadOnlyList<string>)
         [
-            line.Verdict switch { UndoVerdict.Undo => "undo", UndoVerdict.Compensate => "compensate", UndoVerdict.Drop => "drop", UndoVerdict.Skip => "skip", UndoVerdict.Cannot => "cannot" },
+            line.Verdict.Word(),
             Terminal.Safe(line.StagePath),
             line.Capability,
             Terminal.Safe(line.Resources.Count == 0 ? "" : Resource(line.Resources[0]) + (line.Resources.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (+{line.Resources.Count - 1})") : "")),
@@ -127,7 +214,7 @@ internal static class UndoCommand
         ["run"] = line.RunId.ToString(),
         ["stage"] = line.StagePath,
         ["capability"] = line.Capability,
-        ["verdict"] = line.Verdict.ToString().ToLowerInvariant(),
+        ["verdict"] = line.Verdict.Word(),
         ["because"] = line.Because,
         ["order"] = line.Order,
         ["resources"] = new JsonArray([.. line.Resources.Select(r => (JsonNode)r)]),
@@ -136,17 +223,4 @@ internal static class UndoCommand
     private static string Resource(string uri) => uri.StartsWith("file://", StringComparison.Ordinal) ? Uri.UnescapeDataString(uri["file://".Length..]) : uri;
 
     private static Guid Id(string text) => Guid.TryParse(text, out var id) ? id : throw new ProblemException(new Problem("undo.invalid-id", $"'{text}' is no id."));
-
-    private static DateTimeOffset Moment(string text)
-    {
-        if (text.Length > 1 && int.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var count) && char.IsAsciiLetter(text[^1]))
-        {
-            var ago = text[^1] switch { 's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(count), 'd' => TimeSpan.FromDays(count), _ => TimeSpan.Zero };
-            if (ago > TimeSpan.Zero) { return TimeProvider.System.GetUtcNow() - ago; }
-        }
-
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment)
-            ? moment
-            : throw new ProblemException(new Problem("undo.since", $"'{text}' is no moment: write 2026-01-31T12:00Z, or 15m for the last quarter of an hour."));
-    }
 }

@@ -143,6 +143,23 @@ public class An_undo_is_carried_out
     }
 
     [Fact]
+    public async Task only_as_it_was_shown()
+    {
+        log.Do(new Op(Ada, OpKind.Set, "r", 1));
+        var shown = UndoPlanner.Plan(AllOfAda, "agent0", log.History.Records);
+        log.Do(new Op(Bob, OpKind.Copy, "q", 0, "r"));
+        var refused = await Assert.ThrowsAsync<ProblemException>(() => log.Undo(AllOfAda, by: "agent0", planHash: shown.Hash));
+        Assert.Equal(("undo.plan-changed", 409), (refused.Problem.Code, refused.Problem.Status));
+        Assert.Contains("1 cannot. model.Set of stage 's0': Cannot be undone: r was read since by model.Copy", refused.Problem.Detail, StringComparison.Ordinal);
+        Assert.Equal("q=1, r=1", log.World.Text);
+
+        var now = UndoPlanner.Plan(new UndoSelection { Run = ModelLog.RunOf(Bob) }, "agent1", log.History.Records);
+        var undo = await log.Undo(new UndoSelection { Run = ModelLog.RunOf(Bob) }, by: "agent1", planHash: now.Hash);
+        Assert.Equal(now.Hash, undo.Requested.PlanHash);
+        Assert.Equal("r=1", log.World.Text);
+    }
+
+    [Fact]
     public async Task but_not_more_effects_at_once_than_one_event_holds()
     {
         for (var i = 0; i <= RequestUndoHandler.MaxLines; i++) { log.Do(new Op(Ada, OpKind.Add, FormattableString.Invariant($"c{i}"), 1)); }

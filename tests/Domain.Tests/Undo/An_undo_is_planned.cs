@@ -134,7 +134,79 @@ public class An_undo_is_planned
     public void by_what_the_capability_promises(EffectClass promised, UndoVerdict verdict)
     {
         var effect = Effect("a", "s", 1, promised, [Write("r")]);
-        Assert.Equal(verdict, Verdict(new UndoSelection { Effect = effect.Id }, effect));
+        Assert.Equal(verdict, Verdict(new UndoSelection { Effect = effect.Id, Compensations = 1 }, effect));
+    }
+
+    [Theory]
+    [InlineData(1, UndoVerdict.Cannot)]
+    [InlineData(2, UndoVerdict.Compensate)]
+    public void and_compensates_all_or_none_by_the_number_that_was_allowed(int allowed, UndoVerdict verdict)
+    {
+        var (one, two) = (Effect("a", "one", 1, EffectClass.Compensable, [Write("r")]), Effect("a", "two", 2, EffectClass.Compensable, [Write("q")]));
+        var beside = Effect("a", "three", 3, touches: [Write("p")]);
+        var lines = UndoPlanner.Plan(new UndoSelection { Run = one.RunId, Compensations = allowed }, null, [one, two, beside]).Lines;
+        Assert.Equal([UndoVerdict.Undo, verdict, verdict], lines.Select(l => l.Verdict));
+        if (verdict == UndoVerdict.Cannot) { Assert.Equal("Cannot be undone: a trace would stay; 2 compensations are wanted, and 1 were allowed.", lines[1].Because); }
+    }
+
+    [Fact]
+    public void and_a_second_payment_after_a_refund_is_a_compensation_too()
+    {
+        var refunded = Effect("a", "pay", 1, EffectClass.Compensable, [Write("r")]) with { Stands = false, Applied = false, ChangedBy = log.UndoOf(1) };
+        Assert.Equal(UndoVerdict.Cannot, Verdict(new UndoSelection { Undo = log.UndoOf(1) }, refunded));
+        Assert.Equal(UndoVerdict.Undo, Verdict(new UndoSelection { Undo = log.UndoOf(1), Compensations = 1 }, refunded));
+    }
+
+    [Fact]
+    public void and_what_others_did_is_theirs_unless_it_is_allowed()
+    {
+        log.Do(new Op(Ada, OpKind.Set, "r", 1));
+        UndoLine PlanOf(string by, bool others) => Assert.Single(UndoPlanner.Plan(AllOfAda with { Others = others }, by, log.History.Records).Lines);
+        Assert.Equal(UndoVerdict.Undo, PlanOf("agent0", false).Verdict);
+        Assert.Equal(UndoVerdict.Undo, PlanOf("agent1", true).Verdict);
+        Assert.Equal(UndoVerdict.Cannot, PlanOf("agent1", false).Verdict);
+        Assert.Equal("Cannot be undone: agent0 started its run, and undoing what others did was not allowed.", PlanOf("agent1", false).Because);
+    }
+
+    [Fact]
+    public void and_consent_to_cascade_reaches_what_others_made_of_it_only_with_permission()
+    {
+        log.Do(new Op(Ada, OpKind.Set, "r", 1));
+        log.Do(new Op(Bob, OpKind.Copy, "q", 0, "r"));
+        UndoVerdict[] PlanOf(bool others) => [.. UndoPlanner.Plan(AllOfAda with { Cascade = true, Others = others }, "agent0", log.History.Records).Lines.Select(l => l.Verdict)];
+        Assert.Equal([UndoVerdict.Cannot], PlanOf(others: false));
+        Assert.Equal([UndoVerdict.Undo, UndoVerdict.Undo], PlanOf(others: true));
+    }
+
+    [Fact]
+    public void and_its_hash_is_the_same_for_the_same_lines_and_another_for_others()
+    {
+        log.Do(new Op(Ada, OpKind.Set, "r", 1));
+        var shown = Plan(AllOfAda);
+        Assert.Matches("^[0-9a-f]{64}$", shown.Hash);
+        Assert.Equal(shown.Hash, Plan(AllOfAda).Hash);
+        Assert.Equal(shown.Hash, System.Text.Json.JsonSerializer.Deserialize(System.Text.Json.JsonSerializer.Serialize(shown, UndoJson.Default.UndoPlan), UndoJson.Default.UndoPlan)!.Hash);
+        log.Do(new Op(Ada, OpKind.Set, "p", 1));
+        Assert.NotEqual(shown.Hash, Plan(AllOfAda).Hash);
+    }
+
+    [Fact]
+    public async Task and_what_changed_since_it_was_shown_is_named_line_by_line()
+    {
+        log.Do(new Op(Ada, OpKind.Set, "r", 1));
+        log.Do(new Op(Ada, OpKind.Set, "q", 1));
+        log.Do(new Op(Ada, OpKind.Create, "o", 1));
+        var shown = Plan(AllOfAda);
+        Assert.Empty(Plan(AllOfAda).ChangesSince(shown));
+        log.Do(new Op(Bob, OpKind.Set, "r", 2));
+        await log.Undo(new UndoSelection { Effect = log.Effects[1] });
+        log.Do(new Op(Ada, OpKind.Set, "p", 1));
+        Assert.Collection(
+            Plan(AllOfAda).ChangesSince(shown),
+            added => Assert.Equal("model.Set of stage 's4' is new: undo. Its way back is open.", added),
+            moved => Assert.Equal("model.Create of stage 's2' comes at another place or changes other things.", moved),
+            hidden => Assert.StartsWith("model.Set of stage 's0' was 'undo' and is 'skip' now. Nothing of it is left: r was written since by model.Set", hidden, StringComparison.Ordinal),
+            gone => Assert.Equal("model.Set of stage 's1' is no longer in the plan.", gone));
     }
 
     [Theory]
@@ -161,7 +233,7 @@ public class An_undo_is_planned
     {
         string[] all = ["draft", "drafts", "draft$fallback/short", "draft[2]/move", "draft/then"];
         var effects = all.Select((path, i) => Effect("a", path, i, touches: [Write(path)])).ToArray();
-        var plan = UndoPlanner.Plan(new UndoSelection { Run = effects[0].RunId, Stage = stage }, effects);
+        var plan = UndoPlanner.Plan(new UndoSelection { Run = effects[0].RunId, Stage = stage }, null, effects);
         Assert.Equal(paths.Order(), plan.Lines.Select(l => l.StagePath).Order());
     }
 
@@ -184,11 +256,12 @@ public class An_undo_is_planned
         Assert.Equal("undo.selection", (AllOfAda with { Since = log.Now }).Validate()?.Code);
         Assert.Equal("undo.selection", new UndoSelection { Since = log.Now, Stage = "a" }.Validate()?.Code);
         Assert.Equal("undo.selection", (AllOfAda with { User = "ada" }).Validate()?.Code);
+        Assert.Equal("undo.selection", (AllOfAda with { Compensations = -1 }).Validate()?.Code);
     }
 
-    private UndoPlan Plan(UndoSelection selection) => UndoPlanner.Plan(selection, log.History.Records);
+    private UndoPlan Plan(UndoSelection selection) => UndoPlanner.Plan(selection, null, log.History.Records);
 
-    private static UndoVerdict Verdict(UndoSelection selection, params EffectRecord[] effects) => Assert.Single(UndoPlanner.Plan(selection, effects).Lines).Verdict;
+    private static UndoVerdict Verdict(UndoSelection selection, params EffectRecord[] effects) => Assert.Single(UndoPlanner.Plan(selection, null, effects).Lines).Verdict;
 
     private static Touch Write(string resource) => new(resource, Access.Write, new Image("value", "1"), new Image("value", "2"));
 

@@ -30,6 +30,8 @@ public sealed class ModelLog : IEffectHistory
 
     public EffectHistory History { get; private set; } = EffectHistory.Empty;
 
+    public List<RecordedEvent> Recorded { get; } = [];
+
     public IReadOnlyList<EffectId> Effects => [.. acts.Select(a => a.Id)];
 
     public DateTimeOffset Now => Noon.AddMinutes(sequence);
@@ -77,11 +79,13 @@ public sealed class ModelLog : IEffectHistory
     }
 
     /// <summary>Carries the undo out to its end, message by message.</summary>
-    public async Task<Capabilities.Undoing.Undo> Undo(UndoSelection selection, Action<object>? seen = null)
+    /// <param name="by">Null: one who may undo what anybody did.</param>
+    public async Task<Capabilities.Undoing.Undo> Undo(UndoSelection selection, Action<object>? seen = null, string? by = null, string? planHash = null)
     {
+        if (by is null) { selection = selection with { Others = true }; }
         var id = UndoOf(undos++);
         Capabilities.Undoing.Undo? undo = null;
-        var queue = new Queue<object>([new RequestUndo(id, selection, "tester")]);
+        var queue = new Queue<object>([new RequestUndo(id, selection, by ?? "tester", planHash)]);
         var attempts = 1;
         while (queue.TryPeek(out var message))
         {
@@ -134,8 +138,12 @@ public sealed class ModelLog : IEffectHistory
         }
     }
 
-    private void Record(Guid stream, object fact) =>
-        History = History.Apply(new RecordedEvent(0, ++sequence, Guid.Empty, TenantId.Default, stream, null, 0, "", fact, Now, EventMetadata.None));
+    private void Record(Guid stream, object fact)
+    {
+        var recorded = new RecordedEvent(0, ++sequence, Guid.Empty, TenantId.Default, stream, null, 0, "", fact, Now, EventMetadata.None);
+        Recorded.Add(recorded);
+        History = History.Apply(recorded);
+    }
 
     private static RunStarted Started(int agent) => new(
         RunOf(agent), "model", null, "", "", JsonElement.Parse("{}"), JsonElement.Parse("{}"), FormattableString.Invariant($"agent{agent}"),

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Platform.Domain.Daemons;
 
@@ -21,6 +22,19 @@ public enum UndoVerdict
     Cannot,
 }
 
+public static class UndoVerdicts
+{
+    /// <summary>As it is shown to people and in the public JSON.</summary>
+    public static string Word(this UndoVerdict verdict) => verdict switch
+    {
+        UndoVerdict.Undo => "undo",
+        UndoVerdict.Compensate => "compensate",
+        UndoVerdict.Drop => "drop",
+        UndoVerdict.Skip => "skip",
+        UndoVerdict.Cannot => "cannot",
+    };
+}
+
 /// <summary>What becomes of one effect.</summary>
 /// <param name="Because">A sentence: why this verdict.</param>
 /// <param name="Order">From 1; lines are carried out in this order.</param>
@@ -42,6 +56,9 @@ public sealed record UndoLine(
     bool Selected)
 {
     [JsonIgnore]
+    internal string Title => $"{Capability} of stage '{StagePath}'";
+
+    [JsonIgnore]
     public bool ChangesTheWorld => Verdict is UndoVerdict.Undo or UndoVerdict.Compensate or UndoVerdict.Drop;
 }
 
@@ -50,4 +67,26 @@ public sealed record UndoPlan(IReadOnlyList<UndoLine> Lines)
 {
     [JsonIgnore]
     public bool IsPartial => Lines.Any(l => l.Verdict == UndoVerdict.Cannot);
+
+    /// <summary>SHA-256 of the canonical JSON of all lines: equal hashes, equal plans. Who was shown a plan asks by it for this one and no other.</summary>
+    [JsonIgnore]
+    public string Hash => ContentHash.Of(JsonSerializer.SerializeToElement(this, UndoJson.Default.UndoPlan));
+
+    /// <summary>What differs from a plan that was shown before: a sentence an effect, in this plan's order, then what is no longer in it.</summary>
+    public IReadOnlyList<string> ChangesSince(UndoPlan shown)
+    {
+        var before = shown.Lines.ToDictionary(l => l.EffectId);
+        var changes = new List<string>();
+        foreach (var line in Lines)
+        {
+            if (!before.Remove(line.EffectId, out var earlier)) { changes.Add($"{line.Title} is new: {line.Verdict.Word()}. {line.Because}"); }
+            else if (earlier.Verdict != line.Verdict || earlier.Because != line.Because) { changes.Add($"{line.Title} was '{earlier.Verdict.Word()}' and is '{line.Verdict.Word()}' now. {line.Because}"); }
+            else if (HashOf(earlier) != HashOf(line)) { changes.Add($"{line.Title} comes at another place or changes other things."); }
+        }
+
+        changes.AddRange(before.Values.OrderBy(l => l.Order).Select(l => $"{l.Title} is no longer in the plan."));
+        return changes;
+    }
+
+    private static string HashOf(UndoLine line) => new UndoPlan([line]).Hash;
 }

@@ -6,10 +6,11 @@ namespace Platform.Domain.Capabilities.Undoing;
 /// </summary>
 public static class UndoPlanner
 {
-    public static UndoPlan Plan(UndoSelection selection, IEnumerable<EffectRecord> effects) => new UndoPlanning(selection, new EffectIndex(effects)).Plan();
+    /// <param name="by">Who asks: what others did is theirs to undo, unless the selection allows it. Null: as each run's own starter would be answered.</param>
+    public static UndoPlan Plan(UndoSelection selection, string? by, IEnumerable<EffectRecord> effects) => new UndoPlanning(selection, by, new EffectIndex(effects)).Plan();
 }
 
-internal sealed class UndoPlanning(UndoSelection selection, EffectIndex index)
+internal sealed class UndoPlanning(UndoSelection selection, string? by, EffectIndex index)
 {
     private readonly HashSet<EffectId> changing = [];
     private readonly Dictionary<EffectId, string> refused = [];
@@ -22,7 +23,7 @@ internal sealed class UndoPlanning(UndoSelection selection, EffectIndex index)
     {
         var selected = index.Records.Where(selection.Selects).ToList();
         foreach (var effect in selected) { Include(effect); }
-        while (JudgeAll() || FollowImages()) { }
+        while (JudgeAll() || FollowImages() || Overspends()) { }
 
         var lines = new List<UndoLine>();
         foreach (var effect in Concerned().Union(selected).OrderByDescending(e => e.LastOrder).ThenByDescending(e => e.Order)) { lines.Add(Line(effect, lines.Count + 1, selected.Contains(effect))); }
@@ -47,8 +48,9 @@ internal sealed class UndoPlanning(UndoSelection selection, EffectIndex index)
         return changing.Add(effect.Id);
     }
 
-    private static string? Impossible(EffectRecord effect) => effect switch
+    private string? Impossible(EffectRecord effect) => effect switch
     {
+        _ when by is not null && effect.User != by && !selection.Others => $"{effect.User} started its run, and undoing what others did was not allowed.",
         { Knowledge: EffectKnowledge.UnderWay } => "it may be happening just now: ask again when it is confirmed.",
         { Knowledge: EffectKnowledge.Unknown } => "nobody can say whether it happened: look, and put it right by hand.",
         { Class: EffectClass.Irreversible } => "it is irreversible.",
@@ -130,6 +132,15 @@ internal sealed class UndoPlanning(UndoSelection selection, EffectIndex index)
         }
 
         return false;
+    }
+
+    /// <summary>Which of too many compensations are meant cannot be guessed: then it is none.</summary>
+    private bool Overspends()
+    {
+        var spending = index.Records.Where(e => e.Class == EffectClass.Compensable && judged.GetValueOrDefault(e.Id) is Judgement.Turn).ToList();
+        if (spending.Count <= selection.Compensations) { return false; }
+        foreach (var effect in spending) { Refuse(effect, FormattableString.Invariant($"a trace would stay; {spending.Count} compensations are wanted, and {selection.Compensations} were allowed.")); }
+        return true;
     }
 
     private Judgement Judge(EffectRecord effect, bool differs)

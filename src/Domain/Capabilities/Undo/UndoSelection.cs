@@ -25,12 +25,19 @@ public sealed record UndoSelection
     /// <summary>Consent: what others made of our effects goes too. Without it such effects of ours are refused.</summary>
     public bool Cascade { get; init; }
 
+    /// <summary>Permission: effects of runs that somebody else than the asker started. Without it they are refused.</summary>
+    public bool Others { get; init; }
+
+    /// <summary>Budget: at most so many effects may be compensated, or done again after a compensation. Each leaves a trace, and a refund spends.</summary>
+    public int Compensations { get; init; }
+
     public Problem? Validate()
     {
         var kinds = (Run is null ? 0 : 1) + (Effect is null ? 0 : 1) + (Since is null ? 0 : 1) + (Undo is null ? 0 : 1);
         if (kinds != 1) { return new Problem("undo.selection", "Select exactly one of: a run, an effect, a moment since which, an undo."); }
         if (Stage is not null && Run is null) { return new Problem("undo.selection", "A stage is selected together with its run."); }
         if (User is not null && Since is null) { return new Problem("undo.selection", "A user is selected together with a moment since which."); }
+        if (Compensations < 0) { return new Problem("undo.selection", FormattableString.Invariant($"{Compensations} compensations cannot be allowed: 0 or more.")); }
         return null;
     }
 
