@@ -6,7 +6,7 @@ using Microsoft.CodeAnalysis.CSharp.Syntax;
 
 namespace Platform.Messaging.Generators;
 
-/// <summary>Finds handlers, states, events and routes, and writes the assembly's handler table: dispatch without reflection.</summary>
+/// <summary>Finds handlers, states and events, and writes the assembly's handler table: dispatch without reflection.</summary>
 [Generator]
 public sealed class HandlerGenerator : IIncrementalGenerator
 {
@@ -99,7 +99,7 @@ public sealed class HandlerGenerator : IIncrementalGenerator
             #nullable enable
             namespace {{assembly}};
 
-            /// <summary>Handlers, events and routes of this assembly, found at compile time.</summary>
+            /// <summary>Handlers and events of this assembly, found at compile time.</summary>
             [global::System.CodeDom.Compiler.GeneratedCode("Platform.Messaging.Generators", "1")]
             public static partial class Handlers
             {
@@ -113,9 +113,6 @@ public sealed class HandlerGenerator : IIncrementalGenerator
                     ],
                     [
             {{string.Join("\n", upcasters.Select(u => $"            new global::Platform.Messaging.Upcaster({Reading.Literal(u.Alias)}, {u.FromVersion}, {u.Method}),"))}}
-                    ],
-                    [
-            {{string.Join("\n", whole.SelectMany(h => h.Routes.Select(r => $"            new global::Platform.Messaging.HttpRoute({Reading.Literal(r.Method)}, {Reading.Literal(r.Pattern)}, typeof({h.Command!.Full})),")))}}
                     ]);
             }
 

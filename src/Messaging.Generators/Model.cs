@@ -49,8 +49,6 @@ namespace Platform.Messaging.Generators
 
     internal sealed record StateModel(TypeName Type, string StreamType, string IdType, bool Local, Items<TypeName> Creates, Items<TypeName> Applies, Items<Fault> Faults);
 
-    internal sealed record RouteModel(string Method, string Pattern);
-
     internal sealed record HandlerModel(
         string Handler,
         Place? Place,
@@ -66,7 +64,6 @@ namespace Platform.Messaging.Generators
         string? Load,
         bool LoadHasValue,
         string Handle,
-        Items<RouteModel> Routes,
         Items<Fault> Faults);
 
     internal sealed record ContextModel(string Name, string Type);

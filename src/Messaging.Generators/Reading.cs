@@ -196,8 +196,6 @@ internal static class Reading
             loadCall,
             loaded is not null,
             string.Format(System.Globalization.CultureInfo.InvariantCulture, result, handleCall),
-            command.GetAttributes().Where(a => a.AttributeClass is { } r && Is(r, Ours, "HttpRouteAttribute"))
-                .Select(a => new RouteModel(a.ConstructorArguments[0].Value as string ?? "", a.ConstructorArguments[1].Value as string ?? "")).ToItems(),
             faults.ToItems());
     }
 
@@ -249,7 +247,7 @@ internal static class Reading
     }
 
     private static HandlerModel Broken(INamedTypeSymbol type, Fault fault) =>
-        new(type.Name, Place.Of(type), null, null, false, null, null, "", "", null, null, null, false, "", default, new[] { fault }.ToItems());
+        new(type.Name, Place.Of(type), null, null, false, null, null, "", "", null, null, null, false, "", new[] { fault }.ToItems());
 
     public static string Literal(string value) => Text(value);
 }

@@ -1,14 +1,5 @@
 namespace Platform.Messaging;
 
-/// <summary>An HTTP route of a command, mapped by the hosts. Parameters in the pattern are named after the command's properties.</summary>
-[AttributeUsage(AttributeTargets.Class, AllowMultiple = true)]
-public sealed class HttpRouteAttribute(string method, string pattern) : Attribute
-{
-    public string Method { get; } = method;
-
-    public string Pattern { get; } = pattern;
-}
-
 /// <summary>A failed message is tried again at once.</summary>
 /// <param name="attempts">In all, the first included.</param>
 [AttributeUsage(AttributeTargets.Class)]

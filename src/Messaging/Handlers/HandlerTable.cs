@@ -6,14 +6,12 @@ namespace Platform.Messaging;
 public sealed record HandlerTable(
     IReadOnlyList<MessageType> Messages,
     IReadOnlyList<EventType> Events,
-    IReadOnlyList<Upcaster> Upcasters,
-    IReadOnlyList<HttpRoute> Routes)
+    IReadOnlyList<Upcaster> Upcasters)
 {
     public static HandlerTable Join(params IReadOnlyList<HandlerTable> tables) => new(
         [.. tables.SelectMany(t => t.Messages)],
         [.. tables.SelectMany(t => t.Events)],
-        [.. tables.SelectMany(t => t.Upcasters)],
-        [.. tables.SelectMany(t => t.Routes)]);
+        [.. tables.SelectMany(t => t.Upcasters)]);
 
     public EventTypes EventTypes() => new(Events, Upcasters);
 }
@@ -37,9 +35,6 @@ public sealed record MessageQueue(string Name, int MaxParallel)
 
     public static readonly MessageQueue Default = new("default", DefaultParallel);
 }
-
-/// <summary>A command that hosts offer over HTTP.</summary>
-public sealed record HttpRoute(string Method, string Pattern, Type ClrType);
 
 /// <summary>How often and when a failed message is tried again.</summary>
 /// <param name="Attempts">In all, the first included; after them it is a dead letter.</param>
