@@ -32,6 +32,9 @@ public static class RunList
 {
     public static readonly Projection<RunSummary> Projection = new("run_list", 1, ProjectionLifecycle.Async, ProjectionsJson.Default.RunSummary, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
 
+    /// <summary>Where the list of runs goes on from a moment: the least sort key of it.</summary>
+    public static string SortKeyAt(DateTimeOffset moment) => RunKeys.Sort(moment, "");
+
     private static RunSummary? Evolve(RunSummary? run, string key, RecordedEvent recorded)
     {
         if (recorded.Data is RunStarted started)

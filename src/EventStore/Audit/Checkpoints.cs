@@ -4,6 +4,11 @@ using Platform.Messaging.Durability;
 
 namespace Platform.EventStore.Audit;
 
+/// <summary>Where a tenant's tree stands.</summary>
+/// <param name="Size">Sealed events in it.</param>
+/// <param name="SignedSize">Of the newest checkpoint; null: nothing is signed yet, as are the others.</param>
+public sealed record AuditStanding(long Size, long? SignedSize, DateTimeOffset? SignedAt, string? Note);
+
 /// <summary>Signs where each tenant's tree stands, keeps it in the database and appends it to the anchor file.</summary>
 /// <param name="anchor">Best on another machine or on write-once media; null: none.</param>
 public sealed class Checkpoints(Store store, CheckpointKey key, string? anchor)
@@ -42,6 +47,21 @@ public sealed class Checkpoints(Store store, CheckpointKey key, string? anchor)
         if (anchor is not null && notes.Count > 0) { Append(notes); }
         return notes.Count;
     }
+
+    /// <summary>Where a tenant's tree stands, and its newest checkpoint. Nothing is verified.</summary>
+    public Task<AuditStanding> Standing(TenantId tenant, CancellationToken cancellation) => store.Context.Ask(async (connection, token) =>
+    {
+        await using var command = store.Context.Command(connection, $"""
+            select coalesce((select size from {store.Context.Schema}.pl_trees where tenant_id = $1), 0), c.size, c.created_at, c.note
+            from (select) one left join lateral
+                (select size, created_at, note from {store.Context.Schema}.pl_checkpoints where tenant_id = $1 order by size desc limit 1) c on true
+            """, tenant.Value);
+        await using var reader = await command.ExecuteReaderAsync(token);
+        await reader.ReadAsync(token);
+        return reader.IsDBNull(1)
+            ? new AuditStanding(reader.GetInt64(0), null, null, null)
+            : new AuditStanding(reader.GetInt64(0), reader.GetInt64(1), reader.GetFieldValue<DateTimeOffset>(2), reader.GetString(3));
+    }, cancellation);
 
     /// <summary>The notes of an anchor file, in order. Each is followed by an empty line.</summary>
     public static IReadOnlyList<string> ReadAnchor(string file)

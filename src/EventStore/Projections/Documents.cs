@@ -32,6 +32,8 @@ public sealed class Documents(Store store)
 
     /// <summary>Documents in the order of their sort keys.</summary>
     /// <param name="containing">JSON that a document must contain (jsonb's <c>@&gt;</c>); null: all.</param>
+    /// <param name="from">The least sort key, inclusive.</param>
+    /// <param name="to">The greatest sort key, exclusive.</param>
     public Task<DocumentPage<TDocument>> Query<TDocument>(
         Projection<TDocument> projection,
         TenantId tenant,
@@ -39,6 +41,8 @@ public sealed class Documents(Store store)
         DocumentCursor? after = null,
         int limit = 50,
         bool newestFirst = true,
+        string? from = null,
+        string? to = null,
         CancellationToken cancellation = default) where TDocument : class
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(limit);
@@ -52,12 +56,16 @@ public sealed class Documents(Store store)
                   and d.generation = (select generation from {store.Context.Schema}.pl_projections where name = $1 and live)
                   and ($3::jsonb is null or d.data @> $3::jsonb)
                   and ($4::varchar is null or (d.sort_key, d.id) {compare} ($4, $5))
+                  and ($7::varchar is null or d.sort_key >= $7)
+                  and ($8::varchar is null or d.sort_key < $8)
                 order by d.sort_key {order}, d.id {order} limit $6
                 """, projection.Name, tenant.Value);
             command.Parameters.Add(new NpgsqlParameter { Value = (object?)containing ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
             command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.SortKey ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar });
             command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar });
             command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit + 1 });
+            command.Parameters.Add(new NpgsqlParameter { Value = (object?)from ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar });
+            command.Parameters.Add(new NpgsqlParameter { Value = (object?)to ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar });
 
             var items = new List<TDocument>();
             DocumentCursor? last = null;

@@ -40,6 +40,7 @@ public sealed class Bus(
     private readonly BusOptions options = options ?? new BusOptions();
     private readonly Pipeline pipeline = new(table, streams, store, services, time, static () => RandomNumberGenerator.GetInt32(1_000) / 1_000.0, options?.Transports);
     private readonly CancellationTokenSource stopping = new();
+    private readonly CancellationTokenSource hurry = new();
     private volatile Node? node;
     private Task? membership;
     private Task receiving = Task.CompletedTask;
@@ -49,6 +50,9 @@ public sealed class Bus(
 
     /// <summary>Messages in this node's memory: waiting, delayed and being handled.</summary>
     public int InMemory => node?.Count ?? 0;
+
+    /// <summary>Whether this node works on messages now: it has started, and the store has not been away since it last joined.</summary>
+    public bool Joined => node is not null;
 
     /// <summary>Joins and begins to handle messages. Without it, commands run but their messages wait in the table: for one-shot hosts.</summary>
     public async Task Start(CancellationToken cancellation)
@@ -71,6 +75,9 @@ public sealed class Bus(
         await receiving.WaitAsync(Node.Grace).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         interruptions?.Dispose();
     }
+
+    /// <summary>Ends the wait of a drain: what is still being handled is told to stop and given back.</summary>
+    public void Hurry() => hurry.Cancel();
 
     /// <summary>Runs a command and answers when its outcome is durable.</summary>
     /// <exception cref="ProblemException">It is refused.</exception>
@@ -169,6 +176,7 @@ public sealed class Bus(
         await Drain(TimeSpan.Zero);
         node?.Dispose();
         stopping.Dispose();
+        hurry.Dispose();
     }
 
     private static byte[] Hash(string alias, ReadOnlySpan<byte> body)
@@ -293,7 +301,7 @@ public sealed class Bus(
                 finally
                 {
                     node = null;
-                    await current.End(stopping.IsCancellationRequested ? patience : TimeSpan.Zero);
+                    await current.End(stopping.IsCancellationRequested ? patience : TimeSpan.Zero, hurry.Token);
                 }
             }
             catch (OperationCanceledException)

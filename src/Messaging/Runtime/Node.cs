@@ -93,15 +93,16 @@ internal sealed class Node : IDisposable
     }
 
     /// <summary>Lets what is being handled end until the deadline, then gives everything back.</summary>
-    public async Task End(TimeSpan deadline)
+    /// <param name="hurry">Brings the deadline forward to now.</param>
+    public async Task End(TimeSpan deadline, CancellationToken hurry)
     {
         foreach (var timer in timers.Values) { await timer.DisposeAsync(); }
         if (!stopping.IsCancellationRequested) { Leave(); }
-        await Idle(deadline > Grace + Grace ? deadline - Grace : deadline, pipeline.Time);
+        await Idle(deadline > Grace + Grace ? deadline - Grace : deadline, pipeline.Time, hurry);
         Cancel(ended);
 
         // A handler that does not hear is left behind: its row is anybody's, and its commit will be refused.
-        await Idle(Grace, TimeProvider.System);
+        await Idle(Grace, TimeProvider.System, CancellationToken.None);
         MessageRef[] left = [.. known.Keys];
         Telemetry.Waiting.Add(-left.Length);
         if (left.Length == 0 || Gone.IsCancellationRequested) { return; }
@@ -132,9 +133,9 @@ internal sealed class Node : IDisposable
         }
     }
 
-    private async Task Idle(TimeSpan atMost, TimeProvider time)
+    private async Task Idle(TimeSpan atMost, TimeProvider time, CancellationToken hurry)
     {
-        if (Volatile.Read(ref handling) > 0) { await idle.Task.WaitAsync(atMost, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); }
+        if (Volatile.Read(ref handling) > 0) { await idle.Task.WaitAsync(atMost, time, hurry).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); }
     }
 
     private LocalQueue QueueOf(Work work) => pipeline.Routes.Of(work.Envelope) is { } transport
