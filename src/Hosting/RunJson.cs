@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Platform.Domain.Capabilities.Undoing;
+using Platform.Domain.Daemons;
 using Platform.Domain.Daemons.Format;
 using Platform.Messaging;
 using Platform.Projections;
@@ -54,6 +56,44 @@ public static class RunJson
         return whole;
     }
 
+    /// <summary>What a run gave, by name.</summary>
+    public static JsonObject Outputs(RunCompleted completed) =>
+        new([.. completed.Outputs.Select(output => new KeyValuePair<string, JsonNode?>(output.Key, JsonNode.Parse(output.Value.GetRawText())))]);
+
+    /// <summary>The lines of an undo's plan, in the order in which they are carried out.</summary>
+    public static JsonArray Plan(UndoPlan plan) => new([.. plan.Lines.OrderBy(l => l.Order).Select(line => (JsonNode)new JsonObject
+    {
+        ["effect"] = line.EffectId.ToString(),
+        ["run"] = line.RunId.ToString(),
+        ["stage"] = line.StagePath,
+        ["capability"] = line.Capability,
+        ["verdict"] = line.Verdict.Word(),
+        ["because"] = line.Because,
+        ["order"] = line.Order,
+        ["resources"] = new JsonArray([.. line.Resources.Select(r => (JsonNode)r)]),
+    })]);
+
+    public static JsonObject Replay(RunId run, ReplayResult result) => Clean(new JsonObject
+    {
+        ["run"] = run.ToString(),
+        ["same"] = result.Difference is null,
+        ["events"] = result.Events,
+        ["decisions"] = result.Decisions,
+        ["difference"] = result.Difference is { } difference ? new JsonObject { ["index"] = difference.Index, ["recorded"] = difference.Recorded, ["derived"] = difference.Derived } : null,
+    });
+
+    /// <summary>What checking a daemon found.</summary>
+    public static JsonObject Check(CheckedDaemon daemon) => Clean(new JsonObject
+    {
+        ["sound"] = daemon.Sound,
+        ["name"] = daemon.Definition?.Name,
+        ["version"] = daemon.Definition?.Version,
+        ["stages"] = daemon.Definition is { } definition ? StageTree.All(definition).Count() : null,
+        ["diagnostics"] = Diagnostics(daemon),
+    });
+
+    public static JsonArray Diagnostics(CheckedDaemon daemon) => new([.. daemon.Diagnostics.Select(d => (JsonNode)Diagnostic(d))]);
+
     /// <summary>An event of the log, its data as stored.</summary>
     public static JsonObject Event(RecordedEvent recorded, EventTypes types) => Clean(new JsonObject
     {
@@ -97,20 +137,15 @@ public static class RunJson
     /// <summary>Folds a run's events into what its screens show, without waiting for a projection.</summary>
     public static (RunStory? Story, RunSummary? Summary) Fold(IEnumerable<RecordedEvent> events)
     {
-        object? story = null, summary = null;
-        foreach (var recorded in events)
-        {
-            foreach (var key in RunTimeline.Projection.Keys(recorded)) { story = RunTimeline.Projection.Evolve(story, key, recorded); }
-            foreach (var key in RunList.Projection.Keys(recorded)) { summary = RunList.Projection.Evolve(summary, key, recorded); }
-        }
-
-        return ((RunStory?)story, (RunSummary?)summary);
+        var fold = new RunFold();
+        foreach (var recorded in events) { fold.Add(recorded); }
+        return (fold.Story, fold.Summary);
     }
 
     public static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
 
     /// <summary>Absent is better than null.</summary>
-    private static JsonObject Clean(JsonObject value)
+    internal static JsonObject Clean(JsonObject value)
     {
         foreach (var name in value.Where(member => member.Value is null).Select(member => member.Key).ToArray()) { value.Remove(name); }
         return value;

@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Threading.Channels;
 using Platform.Domain.Capabilities;
 using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
@@ -21,6 +23,7 @@ public sealed record CheckedDaemon(DaemonDefinition? Definition, IReadOnlyList<D
         : throw new ProblemException(new Problem("daemon.invalid", string.Join("\n", Diagnostics.Where(d => d.Severity == Severity.Error))));
 }
 
+/// <summary>A run that a command began.</summary>
 /// <param name="Repeated">The command id had started it before.</param>
 /// <param name="Messages">What follows, for a host that sends messages on itself.</param>
 public sealed record StartedRun(RunId Run, bool Repeated, IReadOnlyList<Guid> Messages);
@@ -29,6 +32,10 @@ public sealed record StartedRun(RunId Run, bool Repeated, IReadOnlyList<Guid> Me
 public sealed class Runs(Node node)
 {
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Commits of others wake a follower too: the more often it found nothing new, the longer it lets them gather.</summary>
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan PausePerVainLook = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Checks a daemon against the capabilities and agents of this installation.</summary>
     public CheckedDaemon Check(string yaml)
@@ -58,8 +65,7 @@ public sealed class Runs(Node node)
             throw new ProblemException(bound.Problems.Count == 1 ? bound.Problems[0] : new Problem("inputs.invalid", string.Join("\n", bound.Problems.Select(p => p.Detail))));
         }
 
-        // A command id stands for one run: the same request again must be the same command, so its run id is derived from it.
-        var run = commandId is null ? RunId.From(Guid.CreateVersion7(node.Options.Time.GetUtcNow())) : RunId.From(DeterministicId.Of(Scope(tenant), $"run:{commandId}"));
+        var run = RunId.From(NewId(tenant, commandId));
         var answer = await node.Bus.Invoke(new StartRun(run, yaml, bound.Values!.Value, startedBy, approvals), new InvokeOptions(tenant, commandId, startedBy), cancellation);
         return new StartedRun(RunId.From(answer.StreamId), answer.Repeated, answer.Messages);
     }
@@ -69,16 +75,30 @@ public sealed class Runs(Node node)
         (await node.Store.Load(tenant, run.Value, Domain.Folds.Run, cancellation)).State
         ?? throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
 
+    /// <summary>The public JSON of a run as its events tell it now, without waiting for a projection.</summary>
+    /// <exception cref="ProblemException">There is no such run.</exception>
+    public async Task<JsonObject> Read(TenantId tenant, RunId run, CancellationToken cancellation)
+    {
+        var fold = new RunFold();
+        await foreach (var recorded in node.Store.Fetch(tenant, run.Value, cancellation: cancellation)) { fold.Add(recorded); }
+        return fold.Json() ?? throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
+    }
+
     public Task Cancel(TenantId tenant, RunId run, string by, string reason, CancellationToken cancellation) =>
         node.Bus.Invoke(new CancelRun(run, by, reason), new InvokeOptions(tenant, User: by), cancellation);
 
     /// <param name="yaml">A changed daemon; null: the source's.</param>
-    public async Task<RunId> Fork(TenantId tenant, RunId source, string stage, string? yaml, string by, CancellationToken cancellation)
+    public async Task<RunId> Fork(TenantId tenant, RunId source, string stage, string? yaml, string by, CancellationToken cancellation) =>
+        (await Fork(tenant, source, stage, yaml, by, null, cancellation)).Run;
+
+    /// <param name="yaml">A changed daemon; null: the source's.</param>
+    /// <param name="commandId">The same id with the same request begins nothing again.</param>
+    public async Task<StartedRun> Fork(TenantId tenant, RunId source, string stage, string? yaml, string by, string? commandId, CancellationToken cancellation)
     {
         if (yaml is not null) { Check(yaml).Require(); }
-        var run = RunId.From(Guid.CreateVersion7(node.Options.Time.GetUtcNow()));
-        await node.Bus.Invoke(new ForkRun(run, source, stage, by, yaml), new InvokeOptions(tenant, User: by), cancellation);
-        return run;
+        var run = RunId.From(NewId(tenant, commandId));
+        var answer = await node.Bus.Invoke(new ForkRun(run, source, stage, by, yaml), new InvokeOptions(tenant, commandId, by), cancellation);
+        return new StartedRun(RunId.From(answer.StreamId), answer.Repeated, answer.Messages);
     }
 
     /// <summary>What an undo would do. Nothing is done.</summary>
@@ -112,6 +132,15 @@ public sealed class Runs(Node node)
         return figures;
     }
 
+    /// <summary>The public JSON of an undo as its events tell it now.</summary>
+    /// <exception cref="ProblemException">There is no such undo.</exception>
+    public async Task<JsonObject> ReadUndo(TenantId tenant, UndoId undo, CancellationToken cancellation)
+    {
+        var fold = new UndoFold();
+        await foreach (var recorded in node.Store.Fetch(tenant, undo.Value, cancellation: cancellation)) { fold.Add(recorded); }
+        return fold.Json() ?? throw new ProblemException(new Problem("undo.not-found", $"There is no undo {undo}.", 404));
+    }
+
     public async Task<ReplayResult> Replay(TenantId tenant, RunId run, CancellationToken cancellation)
     {
         var events = new List<IRunEvent>();
@@ -124,42 +153,61 @@ public sealed class Runs(Node node)
     }
 
     /// <summary>Events of a run or an undo, those there are and those to come, until it has ended.</summary>
-    public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, Guid stream, [EnumeratorCancellation] CancellationToken cancellation)
+    public IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, Guid stream, CancellationToken cancellation) => Follow(tenant, stream, 0, cancellation);
+
+    /// <param name="after">The version to go on after.</param>
+    public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, Guid stream, long after, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var committed = new SemaphoreSlim(0);
-        void Wake(int events) => committed.Release();
+        var committed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+        void Wake(int events) => committed.Writer.TryWrite(true);
         node.Store.Committed += Wake;
         try
         {
-            for (long next = 1; ;)
+            var vain = 0;
+            for (var next = after + 1; ;)
             {
+                var before = next;
                 await foreach (var recorded in node.Store.Fetch(tenant, stream, next, cancellation: cancellation))
                 {
                     next = recorded.Version + 1;
                     yield return recorded;
-                    if (recorded.Data is RunCompleted or RunFailed or RunCancelled or UndoCompleted) { yield break; }
+                    if (IsEnd(recorded)) { yield break; }
                 }
 
-                // Another node may be the one that works on it: its commits are not heard here.
-                await committed.WaitAsync(Look, cancellation);
-                while (committed.CurrentCount > 0) { await committed.WaitAsync(cancellation); }
+                vain = next == before ? vain + 1 : 0;
+                if (vain > 1) { await Task.Delay(PausePerVainLook * vain > LongestPause ? LongestPause : PausePerVainLook * vain, cancellation); }
+                await Heard();
             }
         }
         finally
         {
             node.Store.Committed -= Wake;
-            committed.Dispose();
+        }
+
+        // Another node may be the one that works on it: its commits are not heard here.
+        async Task Heard()
+        {
+            using var look = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            look.CancelAfter(Look);
+            try { await committed.Reader.ReadAsync(look.Token); }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested) { /* Time to look. */ }
         }
     }
 
+    /// <summary>Nothing of weight follows in the stream of a run or an undo.</summary>
+    public static bool IsEnd(RecordedEvent recorded) => recorded.Data is RunCompleted or RunFailed or RunCancelled or UndoCompleted;
+
     /// <summary>Runs, newest first.</summary>
     /// <param name="status">As <see cref="RunSummary.Status"/>; null: any.</param>
-    public Task<DocumentPage<RunSummary>> List(TenantId tenant, string? status, string? daemon, DocumentCursor? after, int limit, CancellationToken cancellation)
+    /// <param name="startedFrom">Only runs that began at this moment or later.</param>
+    /// <param name="startedTo">Only runs that began before this moment.</param>
+    public Task<DocumentPage<RunSummary>> List(
+        TenantId tenant, string? status, string? daemon, DocumentCursor? after, int limit, CancellationToken cancellation, DateTimeOffset? startedFrom = null, DateTimeOffset? startedTo = null)
     {
         var filter = new Dictionary<string, string>();
         if (status is not null) { filter["Status"] = status; }
         if (daemon is not null) { filter["Daemon"] = daemon; }
-        return node.Documents.Query(RunList.Projection, tenant, filter.Count == 0 ? null : JsonSerializer.Serialize(filter, HostingJson.Default.DictionaryStringString), after, limit, newestFirst: true, cancellation);
+        return node.Documents.Query(RunList.Projection, tenant, filter.Count == 0 ? null : JsonSerializer.Serialize(filter, HostingJson.Default.DictionaryStringString), after, limit, newestFirst: true, startedFrom is { } from ? RunList.SortKeyAt(from) : null, startedTo is { } to ? RunList.SortKeyAt(to) : null, cancellation);
     }
 
     /// <summary>The place of a run in the list.</summary>
@@ -170,12 +218,19 @@ public sealed class Runs(Node node)
             : throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
 
     /// <summary>Waits until the read models have seen everything that is committed now.</summary>
-    public async Task CatchUp(CancellationToken cancellation)
+    public Task CatchUp(CancellationToken cancellation) => CatchUp(Node.Projections, cancellation);
+
+    /// <summary>Waits until these read models have seen everything that is committed now.</summary>
+    public async Task CatchUp(IReadOnlyList<Projection> projections, CancellationToken cancellation)
     {
         var last = await node.Store.CommittedEvents(cancellation);
         await node.Store.WaitBeyond(last - 1, cancellation);
-        foreach (var projection in Node.Projections) { await node.ProjectionRunner!.WaitFor(projection.Name, last, cancellation); }
+        foreach (var projection in projections) { await node.ProjectionRunner!.WaitFor(projection.Name, last, cancellation); }
     }
+
+    /// <summary>A command id stands for one run: the same request again must be the same command, so its run id is derived from it.</summary>
+    private Guid NewId(TenantId tenant, string? commandId) =>
+        commandId is null ? Guid.CreateVersion7(node.Options.Time.GetUtcNow()) : DeterministicId.Of(Scope(tenant), $"run:{commandId}");
 
     private static Guid Scope(TenantId tenant) => DeterministicId.Of(new Guid("6a1f6b1e-3a53-4d0c-9d11-5f3a4c1d7a10"), tenant.Value);
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Platform.Domain.Capabilities;
 using Platform.Domain.Capabilities.Undoing;
+using Platform.Hosting;
 using Platform.Messaging;
 
 namespace Platform.SelfHost.Cli;
@@ -51,7 +52,7 @@ internal static class UndoCommand
         var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
         if (settings.Terminal.Json)
         {
-            settings.Terminal.Document(new JsonObject { ["hash"] = plan.Hash, ["plan"] = Lines(plan) });
+            settings.Terminal.Document(new JsonObject { ["hash"] = plan.Hash, ["plan"] = RunJson.Plan(plan) });
         }
         else
         {
@@ -207,18 +208,6 @@ internal static class UndoCommand
             Terminal.Safe(line.Because),
         ])],
         "Nothing to undo.");
-
-    private static JsonArray Lines(UndoPlan plan) => new([.. plan.Lines.OrderBy(l => l.Order).Select(line => (JsonNode)new JsonObject
-    {
-        ["effect"] = line.EffectId.ToString(),
-        ["run"] = line.RunId.ToString(),
-        ["stage"] = line.StagePath,
-        ["capability"] = line.Capability,
-        ["verdict"] = line.Verdict.Word(),
-        ["because"] = line.Because,
-        ["order"] = line.Order,
-        ["resources"] = new JsonArray([.. line.Resources.Select(r => (JsonNode)r)]),
-    })]);
 
     private static string Resource(string uri) => uri.StartsWith("file://", StringComparison.Ordinal) ? Uri.UnescapeDataString(uri["file://".Length..]) : uri;
 
