@@ -12,6 +12,7 @@ internal static class CommandLine
         var root = new RootCommand("Runs AI automation on your own ground: every step is an event that you can see, replay and undo.")
         {
             RunCommand.Create(commands),
+            ServeCommand.Create(commands),
             CheckCommand.Create(commands),
             RunsCommand.Create(commands),
             ShowCommand.Create(commands),
@@ -28,7 +29,10 @@ internal static class CommandLine
         options.AddTo(root);
 
         var parsed = root.Parse(arguments);
-        var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(30) };
+
+        // A server answers signals itself, and may take longer to leave than any other command.
+        var patience = parsed.CommandResult.Command.Name == ServeCommand.Name ? (TimeSpan?)null : TimeSpan.FromSeconds(30);
+        var configuration = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = patience };
         var code = await parsed.InvokeAsync(configuration);
         return parsed.Errors.Count > 0 ? ExitCode.Usage : code;
     }
