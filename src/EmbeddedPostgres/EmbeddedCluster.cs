@@ -21,7 +21,7 @@ public sealed record ClusterStatus(string DataFolder, bool Exists, int? Major, i
 
 /// <summary>
 /// A private PostgreSQL in the data folder: Unix socket, no port, peer authentication, checksums. The first process starts it, others share it,
-/// the last one stops it; a process that is killed leaves it running for the next.
+/// the last one stops it; a process that is killed leaves it running for the next. A server that dies under those who use it is started again.
 /// </summary>
 public sealed class EmbeddedCluster : IAsyncDisposable
 {
@@ -35,18 +35,27 @@ public sealed class EmbeddedCluster : IAsyncDisposable
     private static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(60);
 
+    /// <summary>How soon a server that died is noticed; a look costs a file and a link.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan BetweenAttempts = TimeSpan.FromSeconds(1);
+
     private readonly Layout layout;
     private readonly FileLock use;
     private readonly OperatingUser user;
     private readonly PostgresBinaries binaries;
+    private readonly ClusterOptions options;
+    private readonly CancellationTokenSource stopping = new();
+    private readonly Task supervising;
 
-    private EmbeddedCluster(Layout layout, FileLock use, OperatingUser user, PostgresBinaries binaries, bool startedHere)
+    private EmbeddedCluster(Layout layout, FileLock use, OperatingUser user, PostgresBinaries binaries, ClusterOptions options, bool startedHere)
     {
         this.layout = layout;
         this.use = use;
         this.user = user;
         this.binaries = binaries;
+        this.options = options;
         StartedHere = startedHere;
+        supervising = Task.Run(Supervise);
     }
 
     public string ConnectionString => layout.ConnectionString(Database);
@@ -101,7 +110,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
 
             if (!running) { await StartServer(layout, binaries, user, options, cancellation); }
             await layout.EnsureDatabase(Database, cancellation);
-            return new EmbeddedCluster(layout, use, user, binaries, startedHere: !running);
+            return new EmbeddedCluster(layout, use, user, binaries, options, startedHere: !running);
         }
         catch
         {
@@ -128,6 +137,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
     {
         using var starting = await FileLock.TakeExclusive(layout.StartLock, StartPatience, cancellation);
         if (!use.TryUpgrade()) { return false; }
+        await stopping.CancelAsync();
         if (layout.Postmaster() is not null) { await StopServer(layout, binaries, user, cancellation); }
         return true;
     }
@@ -149,12 +159,51 @@ public sealed class EmbeddedCluster : IAsyncDisposable
         try
         {
             NpgsqlConnection.ClearAllPools();
+            await stopping.CancelAsync();
+            await supervising;
             if (!KeepRunning) { await Stop(CancellationToken.None); }
         }
         finally
         {
             use.Dispose();
+            stopping.Dispose();
         }
+    }
+
+    /// <summary>
+    /// Nobody stops the server on purpose while it is used, so one that is gone has died: killed, out of memory, or with its disk full, where PostgreSQL gives up.
+    /// It is started again as often as it takes; meanwhile the store answers that it is away.
+    /// </summary>
+    private async Task Supervise()
+    {
+        using var timer = new PeriodicTimer(LookEvery);
+        try
+        {
+            for (string? told = null; await timer.WaitForNextTickAsync(stopping.Token);)
+            {
+                if (layout.Postmaster() is not null)
+                {
+                    told = null;
+                    continue;
+                }
+
+                try
+                {
+                    using var starting = await FileLock.TakeExclusive(layout.StartLock, StartPatience, stopping.Token);
+                    if (layout.Postmaster() is not null) { continue; }
+                    if (told is null) { options.Progress?.Invoke(told = "PostgreSQL is gone; starting it again."); }
+                    await StartServer(layout, binaries, user, options, stopping.Token);
+                    options.Progress?.Invoke("PostgreSQL is back.");
+                }
+                catch (Exception failed) when (failed is ClusterException or IOException or UnauthorizedAccessException)
+                {
+                    // Said once, not with every attempt.
+                    if (told != failed.Message) { options.Progress?.Invoke(told = failed.Message); }
+                    await Task.Delay(BetweenAttempts, stopping.Token);
+                }
+            }
+        }
+        catch (OperationCanceledException) { /* Left. */ }
     }
 
     private static async Task Initialise(Layout layout, PostgresBinaries binaries, OperatingUser user, Action<string> progress, CancellationToken cancellation)
