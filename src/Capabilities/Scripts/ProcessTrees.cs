@@ -1,4 +1,4 @@
-using System.Text;
+using System.Buffers.Text;
 
 namespace Platform.Capabilities.Scripts;
 
@@ -9,6 +9,9 @@ internal sealed class ProcessTrees
 
     /// <summary>USER_HZ: the unit of /proc/PID/stat, 100 on every machine that .NET runs on.</summary>
     private const double TicksPerSecond = 100;
+
+    /// <summary>Resident pages, counted from the state (proc_pid_stat(5)).</summary>
+    private const int LastField = 21;
 
     private readonly Dictionary<int, Entry> all = [];
     private readonly ILookup<int, Entry> children;
@@ -85,14 +88,20 @@ internal sealed class ProcessTrees
         }
 
         // pid (name) state ppid pgrp ...; the name may hold anything, so count from its last parenthesis.
-        var fields = Encoding.ASCII.GetString(buffer, 0, length);
-        var end = fields.LastIndexOf(')');
-        if (end < 0) { return null; }
-        var rest = fields[(end + 2)..].Split(' ');
-        if (rest.Length < 22) { return null; }
-        var ticks = Number(11) + Number(12) + Number(13) + Number(14);
-        return new Entry(pid, (int)Number(1), (int)Number(2), rest[0][0], TimeSpan.FromSeconds(ticks / TicksPerSecond), Number(21) * PageBytes);
+        var rest = buffer.AsSpan(0, length);
+        var end = rest.LastIndexOf((byte)')');
+        if (end < 0 || end + 2 >= length) { return null; }
+        rest = rest[(end + 2)..];
+        Span<long> numbers = stackalloc long[LastField + 1];
+        var (field, state) = (0, (char)rest[0]);
+        foreach (var range in rest.Split((byte)' '))
+        {
+            numbers[field] = Utf8Parser.TryParse(rest[range], out long value, out _) ? value : 0;
+            if (++field > LastField) { break; }
+        }
 
-        long Number(int index) => long.TryParse(rest[index], out var value) ? value : 0;
+        if (field <= LastField) { return null; }
+        var ticks = numbers[11] + numbers[12] + numbers[13] + numbers[14];
+        return new Entry(pid, (int)numbers[1], (int)numbers[2], state, TimeSpan.FromSeconds(ticks / TicksPerSecond), numbers[LastField] * PageBytes);
     }
 }

@@ -147,6 +147,10 @@ internal sealed class Watchdog : IDisposable
     /// <summary>A script can go past its memory by what it touches in this time; a process's own RLIMIT_DATA stands behind it.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(30);
 
+    /// <summary>A look costs what the machine has processes and the scripts have files: whatever that is, one part in so many of a core at most.</summary>
+    private const int Share = 10;
+    private static readonly TimeSpan LongestInterval = TimeSpan.FromSeconds(1);
+
     private readonly List<RunningScript> scripts = [];
     private readonly Lock gate = new();
     private readonly ManualResetEventSlim busy = new();
@@ -189,9 +193,11 @@ internal sealed class Watchdog : IDisposable
             if (disposed) { return; }
             RunningScript[] now;
             lock (gate) { now = [.. scripts]; }
+            var began = Stopwatch.GetTimestamp();
             var trees = new ProcessTrees();
             foreach (var script in now) { script.Look(trees); }
-            Thread.Sleep(Interval);
+            var rest = Stopwatch.GetElapsedTime(began) * (Share - 1);
+            Thread.Sleep(rest < Interval ? Interval : rest > LongestInterval ? LongestInterval : rest);
         }
     }
 }
