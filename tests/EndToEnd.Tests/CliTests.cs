@@ -180,7 +180,7 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
         Assert.True(answer.Code == 75, answer.ToString());
     }
 
-    [Fact(Explicit = true)] // Hangs on a loaded machine; to be found out: run it with --explicit on.
+    [Fact]
     public async Task Ctrl_C_ends_a_long_stage_cleanly_and_says_how_to_go_on()
     {
         var daemon = done.Place.Write("long.yaml", """

@@ -54,7 +54,7 @@ public sealed class Faults_of_processes
 
     private static Action<string> Print => line => TestContext.Current.TestOutputHelper?.WriteLine(line);
 
-    [Fact(Explicit = true)] // Takes minutes: run it with --explicit on.
+    [Fact]
     public async Task Fifty_kills_at_random_points_lose_no_effect_and_do_none_twice()
     {
         await using var place = new DataFolder();
@@ -109,6 +109,129 @@ public sealed class Faults_of_processes
 #pragma warning restore CA5394
         Print(string.Create(CultureInfo.InvariantCulture, $"{kills} kills in {run} runs; from the start of the next process to its first new stage: median {Percentile(ready, 50)} ms, longest {Percentile(ready, 100)} ms"));
         await AssertAllDone(place, run);
+    }
+
+    [Fact]
+    public async Task Of_two_processes_on_one_folder_the_living_one_goes_on_with_what_the_killed_one_left()
+    {
+        await using var place = new DataFolder();
+        var folder = Folder(place, 1);
+        var slow = place.Write("slow.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Slow
+              version: 1.0.0
+              inputs:
+                - { name: folder, type: file, required: true }
+              permissions:
+                files: { write: ['${ inputs.folder }'] }
+              stages:
+                - { id: first, script: echo one }
+                - { id: second, script: sleep 2 }
+                - { id: third, tool: files.append, with: { path: '${ inputs.folder }/done.txt', text: "once\n" } }
+            """);
+        var other = place.Write("other.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Other
+              version: 1.0.0
+              stages:
+                - { id: long, script: sleep 12 }
+            """);
+
+        // Both find an empty folder: one makes the database, the other waits for it.
+        await using var killed = place.Start("run", slow, "--input", $"folder={folder}", "--no-color");
+        await using var living = place.Start("run", other, "--no-color");
+        var id = (await killed.Line(line => line.StartsWith("Run ", StringComparison.Ordinal))).Split(' ')[1];
+        await killed.Line(line => line.Contains("ok ", StringComparison.Ordinal) && line.Contains("first", StringComparison.Ordinal));
+        killed.Send(Signal.Kill);
+
+        var end = await living.End();
+        Assert.True(end.Code == 0, end.ToString());
+        var shown = await place.Run("show", id, "--json");
+        Assert.Equal("completed", Text(shown.Json, "status"));
+        Assert.Equal("once\n", await File.ReadAllTextAsync(Path.Combine(folder, "done.txt"), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task A_process_that_is_stopped_for_a_while_and_goes_on_does_nothing_twice()
+    {
+        await using var place = new DataFolder();
+        var daemon = place.Write("daemon.yaml", Daemon);
+        await using var stopped = place.Start("run", daemon, "--input", $"folder={Folder(place, 1)}", "--no-color");
+        await stopped.Line(line => line.StartsWith("  ok ", StringComparison.Ordinal));
+        stopped.Send(Signal.Stop);
+
+        // Meanwhile another one has all the time to take what is not its own.
+        await using var other = place.Start("run", daemon, "--input", $"folder={Folder(place, 2)}", "--no-color");
+        var end = await other.End();
+        Assert.True(end.Code == 0, end.ToString());
+
+        stopped.Send(Signal.Continue);
+        end = await stopped.End();
+        Assert.True(end.Code == 0, end.ToString());
+        await AssertAllDone(place, 2);
+    }
+
+    [Fact]
+    public async Task Timers_and_ownership_hold_when_the_wall_clock_steps_an_hour_both_ways()
+    {
+        const string library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+        Assert.SkipUnless(File.Exists(library), "Steps of the clock are made by libfaketime (Debian: apt install faketime).");
+        await using var place = new DataFolder();
+        var folder = Folder(place, 1);
+        var daemon = place.Write("waits.yaml", """
+            spec: daemon/v1
+            daemon:
+              name: Waits
+              version: 1.0.0
+              inputs:
+                - { name: folder, type: file, required: true }
+              permissions:
+                files: { write: ['${ inputs.folder }'] }
+              stages:
+                - { id: before, tool: files.append, with: { path: '${ inputs.folder }/journal.txt', text: "before\n" } }
+                - id: wait
+                  script: exit 1
+                  retry: { attempts: 10, delay: 500ms, backoff: constant, on: [script_exit] }
+                  on_error: continue
+                - { id: after, tool: files.append, with: { path: '${ inputs.folder }/journal.txt', text: "after\n" } }
+            """);
+        var clock = place.Write("clock", "+0\n");
+
+        // The database's processes inherit it: the whole node lives by this clock.
+        var environment = new Dictionary<string, string?>
+        {
+            ["LD_PRELOAD"] = library,
+            ["FAKETIME_TIMESTAMP_FILE"] = clock,
+            ["FAKETIME_NO_CACHE"] = "1",
+            ["DONT_FAKE_MONOTONIC"] = "1",
+        };
+        await using var run = PlatformProcess.Start(PlatformProcess.Binary, ["run", daemon, "--input", $"folder={folder}", "--no-color", "--data", place.Data], environment);
+        var id = (await run.Line(line => line.StartsWith("Run ", StringComparison.Ordinal))).Split(' ')[1];
+        await Again(2);
+        foreach (var step in (string[])["+3600\n", "-3600\n"])
+        {
+            await File.WriteAllTextAsync(clock, step, TestContext.Current.CancellationToken);
+            await Again(3);
+        }
+
+        var end = await run.End();
+        Assert.True(end.Code == 0, end.ToString());
+        Assert.Equal("before\nafter\n", await File.ReadAllTextAsync(Path.Combine(folder, "journal.txt"), TestContext.Current.CancellationToken));
+
+        // The steps were seen: the log's own times go back.
+        var times = (await place.Run("events", "--run", id, "--limit", "1000", "--json")).JsonLines.Select(line => DateTimeOffset.Parse(Text(line, "at"), CultureInfo.InvariantCulture)).ToArray();
+        Assert.Contains(times.Zip(times.Skip(1)), pair => pair.Second - pair.First > TimeSpan.FromMinutes(50));
+        Assert.Contains(times.Zip(times.Skip(1)), pair => pair.Second - pair.First < TimeSpan.FromMinutes(-50));
+        Assert.True((bool)(await place.Run("replay", id, "--json")).Json["same"]!);
+        var verify = await place.Run("audit", "verify");
+        Assert.True(verify.Code == 0, verify.ToString());
+
+        async Task Again(int times)
+        {
+            for (var i = 0; i < times; i++) { await run.Line(line => line.StartsWith("  again ", StringComparison.Ordinal)); }
+        }
     }
 
     /// <summary>Each run ended well, did each effect once, is the same replayed, and the whole log is sound.</summary>

@@ -55,6 +55,10 @@ public sealed partial class PlatformProcess : IAsyncDisposable
     /// <summary>The built <c>platform</c>; PLATFORM_BINARY names another, for example the published file.</summary>
     public static string Binary { get; } = Environment.GetEnvironmentVariable("PLATFORM_BINARY") is { Length: > 0 } given ? given : BinaryOf("SelfHost", "platform");
 
+    /// <summary>Bit SIGINT - 1 of proc_pid_status(5)'s SigIgn.</summary>
+    private static bool IgnoresInterrupt { get; } =
+        (Convert.ToUInt64(File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal))["SigIgn:".Length..].Trim(), 16) & 2) != 0;
+
     public int Id => process.Id;
 
     public bool HasExited => process.HasExited;
@@ -72,7 +76,8 @@ public sealed partial class PlatformProcess : IAsyncDisposable
     /// <param name="environment">Added to ours; null takes a variable away.</param>
     public static PlatformProcess Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null, string? folder = null)
     {
-        var start = new ProcessStartInfo(program)
+        // A shell's background job ignores Ctrl-C, and so do all that come of it: then our children must be told to listen.
+        var start = new ProcessStartInfo(IgnoresInterrupt ? "/usr/bin/env" : program)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -81,6 +86,12 @@ public sealed partial class PlatformProcess : IAsyncDisposable
             StandardErrorEncoding = Encoding.UTF8,
             WorkingDirectory = folder ?? Root,
         };
+        if (IgnoresInterrupt)
+        {
+            start.ArgumentList.Add("--default-signal=INT,QUIT");
+            start.ArgumentList.Add(program);
+        }
+
         foreach (var argument in arguments) { start.ArgumentList.Add(argument); }
         foreach (var inherited in (string[])["PLATFORM_DATA", "PLATFORM_POSTGRES", "PLATFORM_ANCHOR", "NO_COLOR"]) { start.Environment.Remove(inherited); }
         foreach (var (name, value) in environment ?? new Dictionary<string, string?>()) { start.Environment[name] = value; }
