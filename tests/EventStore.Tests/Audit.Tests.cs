@@ -185,6 +185,25 @@ public class The_audit_trail
         Assert.Null(key.Verify("nonsense"));
     }
 
+    [Fact]
+    public async Task is_signed_by_one_key_however_many_processes_make_it_at_the_same_time()
+    {
+        using var folder = new Folder();
+        using var start = new Barrier(8);
+        var made = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Factory.StartNew(
+            () =>
+            {
+                start.SignalAndWait(Cancellation);
+                using var key = CheckpointKey.LoadOrCreate(folder["key.pem"]);
+                return key.KeyId;
+            },
+            Cancellation,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default)));
+        Assert.Single(made.Distinct());
+        Assert.Equal("key.pem", Assert.Single(Directory.GetFiles(Path.GetDirectoryName(folder["key.pem"])!).Select(Path.GetFileName)));
+    }
+
     private sealed class Folder : IDisposable
     {
         private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("platform-audit");

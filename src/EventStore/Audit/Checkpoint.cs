@@ -39,7 +39,7 @@ public sealed class CheckpointKey : IDisposable
     /// <summary>Of the key and so of the installation.</summary>
     public string Name { get; }
 
-    /// <summary>Reads the key file, or makes it, readable by its owner only.</summary>
+    /// <summary>Reads the key file, or makes it, readable by its owner only. Of several that make it at the same time one is the first, and the others read his.</summary>
     /// <exception cref="IOException">The file cannot be made durable.</exception>
     /// <exception cref="CryptographicException">The file holds no P-256 key.</exception>
     public static CheckpointKey LoadOrCreate(string file)
@@ -52,10 +52,10 @@ public sealed class CheckpointKey : IDisposable
         }
 
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
-        var temporary = $"{file}.{Environment.ProcessId}";
+        var temporary = $"{file}.{Guid.NewGuid():n}";
         using (File.Create(temporary)) { }
         File.SetUnixFileMode(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        DurableFile.Replace(file, temporary, Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()));
+        if (!DurableFile.Create(file, temporary, Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()))) { key.ImportFromPem(File.ReadAllText(file)); }
         return new CheckpointKey(key);
     }
 

@@ -36,12 +36,7 @@ public static class DurableFile
     {
         try
         {
-            using (var file = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write))
-            {
-                RandomAccess.Write(file, bytes, 0);
-                Flush(file, path);
-            }
-
+            Write(path, temporary, bytes);
             File.Move(temporary, path, overwrite: true);
         }
         catch (IOException)
@@ -51,6 +46,34 @@ public static class DurableFile
         }
 
         FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Makes a file as a whole. False: it is there already, and stays as it is.</summary>
+    /// <param name="temporary">In the same file system; overwritten where a crash left it.</param>
+    /// <exception cref="IOException"/>
+    public static bool Create(string path, string temporary, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            Write(path, temporary, bytes);
+            File.Move(temporary, path, overwrite: false);
+        }
+        catch (IOException)
+        {
+            File.Delete(temporary);
+            if (File.Exists(path)) { return false; }
+            throw;
+        }
+
+        FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        return true;
+    }
+
+    private static void Write(string path, string temporary, ReadOnlySpan<byte> bytes)
+    {
+        using var file = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write);
+        RandomAccess.Write(file, bytes, 0);
+        Flush(file, path);
     }
 
     private static IOException Failure(string what) => new($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}.");
