@@ -1,97 +1,102 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Platform.EventStore.Projections;
-using Platform.EventStore.Sealing;
 using Platform.Hosting;
+using Platform.Hosting.Http;
 using Platform.Messaging;
 
 namespace Platform.CloudFunctions;
 
 /// <summary>
-/// The custom handler's contract: a function's name is a POST route; the host's envelope comes in, outputs go out. Queue messages are hints of the form
-/// <c>{"tenant": ..., "id": ...}</c>: what is executed is the row in Postgres, whatever the trigger's metadata says.
+/// The custom handler's contract beside the API. HTTP functions that only answer are proxied to the API's own paths; everything else comes as an envelope to the
+/// function's name, and what follows goes out as hints to the queue: what is executed is the row in Postgres that a hint names.
 /// </summary>
-internal sealed class Triggers(Instance instance)
+internal sealed class Triggers(Instance instance, TimeSpan deadline)
 {
-    /// <summary>Below host.json's functionTimeout: the host kills the whole process when an invocation passes that.</summary>
-    private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(9.5);
+    /// <summary>The host has checked a key, and a key has no person.</summary>
+    public const string Caller = "http";
 
     /// <summary>Hints that one timer invocation emits; the next one finds the rest.</summary>
     private const int MaxRecovered = 200;
 
-    /// <summary>How long a timer invocation seals and projects.</summary>
+    /// <summary>How long a timer invocation projects, at the most.</summary>
     private static readonly TimeSpan Tidying = TimeSpan.FromSeconds(20);
 
+    /// <summary>The functions that begin something: a queue output beside the answer makes envelopes of their calls.</summary>
+    private static readonly Dictionary<string, Func<ApiCall, CancellationToken, Task<ApiAnswer>>> Begin = new()
+    {
+        ["StartRun"] = RunEndpoints.Start,
+        ["CancelRun"] = RunEndpoints.Cancel,
+        ["ForkRun"] = RunEndpoints.Fork,
+        ["RequestUndo"] = UndoEndpoints.Request,
+    };
+
+    /// <summary>After the API has mapped its own.</summary>
     public void Map(WebApplication app)
     {
-        app.MapGet("/", static context => Answer(context, 200, new JsonObject()));
-        app.MapPost("/StartRun", context => Guarded(context, StartRun));
+        app.Use(Proxied);
+        app.MapGet("/", static context => Answer(context, new ApiAnswer(200, new JsonObject())));
         app.MapPost("/ExecuteMessage", context => Guarded(context, ExecuteMessage));
         app.MapPost("/RecoverLeases", context => Guarded(context, RecoverLeases));
-        app.MapGet("/runs/{id}", context => Guarded(context, ReadRun));
+        foreach (var (function, endpoint) in Begin) { app.MapPost($"/{function}", context => Enveloped(context, endpoint)); }
     }
 
-    private async Task StartRun(HttpContext context, CancellationToken cancellation)
+    /// <summary>The API answers from within an invocation like any other.</summary>
+    private async Task Proxied(HttpContext context, RequestDelegate next)
     {
-        var request = (await Body(context, cancellation))["Data"]?["req"] as JsonObject ?? throw Malformed("Data.req");
-        JsonObject answer;
-        var messages = new JsonArray();
+        if (!context.Request.Path.StartsWithSegments("/v1"))
+        {
+            await next(context);
+            return;
+        }
+
+        await using var entered = await instance.Enter(context.RequestAborted);
+        await next(context);
+    }
+
+    /// <summary>Whatever the caller is told, for the host the invocation has succeeded.</summary>
+    private Task Enveloped(HttpContext context, Func<ApiCall, CancellationToken, Task<ApiAnswer>> endpoint) => Guarded(context, async (invocation, cancellation) =>
+    {
+        var request = await Invocation.Read(invocation.Request, "req", cancellation);
+        ApiAnswer answer;
         try
         {
-            var body = Parse(request["Body"]) ?? throw Malformed("the request's body");
-            var node = await instance.Node(cancellation);
-            JsonElement? inputs = body["inputs"] is { } given ? JsonSerializer.SerializeToElement(given, TriggersJson.Default.JsonNode) : null;
-            var approvals = (body["approvals"] as JsonArray)?.Select(a => (string?)a ?? "").ToArray();
-            var started = await new Runs(node).Start(TenantId.Default, (string?)body["daemon"] ?? throw Malformed("daemon"), inputs, null, "http", approvals, Header(request, "Idempotency-Key"), cancellation);
-            foreach (var id in started.Messages) { messages.Add((JsonNode)Hint(TenantId.Default, id)); }
-            answer = Response(started.Repeated ? 200 : 201, new JsonObject { ["id"] = started.Run.ToString() }, "application/json");
+            await using var entered = await instance.Enter(cancellation);
+            answer = await endpoint(Invocation.Call(request, new ApiCall(entered.Node, TenantId.Default, Caller)), cancellation);
         }
-        catch (ProblemException e)
+        catch (Exception fault) when (Problems.Answer(fault) is not null)
         {
-            answer = Response(e.Problem.Status, Problem(e.Problem), "application/problem+json");
+            answer = Problems.Answer(fault)!;
         }
 
-        await Answer(context, 200, Outputs(new JsonObject { ["res"] = answer, ["messages"] = messages }));
-    }
+        return Invocation.Outputs(answer.Messages.Select(id => Invocation.Hint(TenantId.Default, id)), answer);
+    });
 
-    private async Task ReadRun(HttpContext context, CancellationToken cancellation)
+    private async Task<JsonObject> ExecuteMessage(HttpContext context, CancellationToken cancellation)
     {
-        if (!Guid.TryParse((string?)context.Request.RouteValues["id"], out var id)) { throw new ProblemException(new Problem("run.invalid-id", "The run's id is no UUID.", 400)); }
-        var node = await instance.Node(cancellation);
-        var events = new List<RecordedEvent>();
-        await foreach (var recorded in node.Store.Fetch(TenantId.Default, id, cancellation: cancellation)) { events.Add(recorded); }
-        if (RunJson.Fold(events) is not ({ } story, { } summary)) { throw new ProblemException(new Problem("run.not-found", $"There is no run {id}.", 404)); }
-        await Answer(context, 200, RunJson.Story(story, summary));
-    }
-
-    private async Task ExecuteMessage(HttpContext context, CancellationToken cancellation)
-    {
-        var hint = Parse((await Body(context, cancellation))["Data"]?["message"]) ?? throw Malformed("Data.message");
-        if (!TenantId.TryParse((string?)hint["tenant"], out var tenant) || !Guid.TryParse((string?)hint["id"], out var id)) { throw Malformed("tenant and id"); }
-        var node = await instance.Node(cancellation);
+        var (tenant, id) = Invocation.Hinted(await Invocation.Read(context.Request, "message", cancellation));
+        await using var entered = await instance.Enter(cancellation);
 
         // Null: somebody else has it, or it is done. A doubled or late hint is answered with success, and goes away.
-        var following = await node.Bus.ExecuteOne(tenant, id, cancellation) ?? [];
+        var following = await entered.Node.Bus.ExecuteOne(tenant, id, cancellation) ?? [];
 
         // A retry is named again by its own id; when it is due is for the timer to see.
-        await Answer(context, 200, Outputs(new JsonObject { ["messages"] = new JsonArray([.. following.Where(next => next != id).Select(next => (JsonNode)Hint(tenant, next))]) }));
+        return Invocation.Outputs(following.Where(next => next != id).Select(next => Invocation.Hint(tenant, next)));
     }
 
-    private async Task RecoverLeases(HttpContext context, CancellationToken cancellation)
+    private async Task<JsonObject> RecoverLeases(HttpContext context, CancellationToken cancellation)
     {
-        await Body(context, cancellation);
-        var node = await instance.Node(cancellation);
-        var due = await node.Bus.RecoverDue(MaxRecovered, cancellation);
-        await Tidy(node, cancellation);
-        await Answer(context, 200, Outputs(new JsonObject { ["messages"] = new JsonArray([.. due.Select(one => (JsonNode)Hint(one.Tenant, one.Id))]) }));
+        await Invocation.Read(context.Request, "timer", cancellation);
+        await using var entered = await instance.Enter(cancellation);
+        var due = await entered.Node.Bus.RecoverDue(MaxRecovered, cancellation);
+        await Tidy(entered.Node, cancellation);
+        return Invocation.Outputs(due.Select(one => Invocation.Hint(one.Tenant, one.Id)));
     }
 
-    /// <summary>Seals, projects and signs within this invocation, as far as it comes.</summary>
+    /// <summary>Projects and signs within this invocation, as far as it comes.</summary>
     private static async Task Tidy(Node node, CancellationToken cancellation)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         enough.CancelAfter(Tidying);
-        await using var sealer = Sealer.Start(node.Store);
         await using var projections = ProjectionRunner.Start(node.Store, Node.Projections);
         try
         {
@@ -106,86 +111,41 @@ internal sealed class Triggers(Instance instance)
         }
     }
 
-    private static async Task Guarded(HttpContext context, Func<HttpContext, CancellationToken, Task> invocation)
+    /// <summary>Ends an invocation before the host would, and tells it of a failure in the form that it takes for one: any status but 2xx.</summary>
+    private async Task Guarded(HttpContext context, Func<HttpContext, CancellationToken, Task<JsonObject>> invocation)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        deadline.CancelAfter(Deadline);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        stop.CancelAfter(deadline);
+        ApiAnswer answer;
         try
         {
-            await invocation(context, deadline.Token);
-        }
-        catch (ProblemException e)
-        {
-            await Answer(context, e.Problem.Status, Problem(e.Problem), "application/problem+json");
-        }
-        catch (StoreUnavailableException e)
-        {
-            context.Response.Headers.RetryAfter = "5";
-            await Answer(context, 503, Problem(new Problem("store.unavailable", e.Message, 503)), "application/problem+json");
+            answer = new ApiAnswer(200, await invocation(context, stop.Token));
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
-            await Answer(context, 500, Problem(new Problem("invocation.deadline", "The invocation took too long; the message is taken up again.", 500)), "application/problem+json");
+            answer = Problems.Answer(new Problem("invocation.deadline", $"The invocation took longer than {deadline}. What it began is taken up again.", 500));
         }
         // The process's edge: a fault of one invocation is told to the host, and never takes the others down.
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception fault) when (fault is not OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync(e.ToString());
-            await Answer(context, 500, Problem(new Problem("internal", "A fault of the platform; its log has the details.", 500)), "application/problem+json");
+            if (Problems.Answer(fault) is not { } known)
+            {
+                await Console.Error.WriteLineAsync($"{context.TraceIdentifier} {context.Request.Path}: {fault}");
+                known = Problems.Internal(context.TraceIdentifier);
+            }
+
+            answer = known;
         }
+
+        await Answer(context, answer);
     }
 
-    private static async Task<JsonObject> Body(HttpContext context, CancellationToken cancellation)
+    private static async Task Answer(HttpContext context, ApiAnswer answer)
     {
-        try
-        {
-            return await JsonNode.ParseAsync(context.Request.Body, documentOptions: new JsonDocumentOptions { MaxDepth = 64 }, cancellationToken: cancellation) as JsonObject ?? throw Malformed("the body");
-        }
-        catch (JsonException)
-        {
-            throw Malformed("the body");
-        }
-    }
+        context.Response.StatusCode = answer.Status;
+        context.Response.ContentType = answer.ContentType;
 
-    /// <summary>The host hands a JSON text over as an object or as a string, as it pleases.</summary>
-    private static JsonObject? Parse(JsonNode? value)
-    {
-        try
-        {
-            return value is JsonValue text && text.GetValueKind() == JsonValueKind.String ? JsonNode.Parse((string)text!) as JsonObject : value as JsonObject;
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
-    }
-
-    private static string? Header(JsonObject request, string name)
-    {
-        var found = (request["Headers"] as JsonObject)?.FirstOrDefault(header => string.Equals(header.Key, name, StringComparison.OrdinalIgnoreCase)).Value;
-        return found is JsonArray { Count: > 0 } values ? (string?)values[0] : found is JsonValue value ? (string?)value : null;
-    }
-
-    private static ProblemException Malformed(string what) => new(new Problem("invocation.malformed", $"The invocation lacks {what}, or it has another form.", 400));
-
-    private static string Hint(TenantId tenant, Guid id) => new JsonObject { ["tenant"] = tenant.Value, ["id"] = id.ToString() }.ToJsonString();
-
-    private static JsonObject Outputs(JsonObject outputs) => new() { ["Outputs"] = outputs, ["Logs"] = new JsonArray(), ["ReturnValue"] = null };
-
-    private static JsonObject Response(int status, JsonObject body, string contentType) =>
-        new() { ["statusCode"] = status, ["headers"] = new JsonObject { ["Content-Type"] = contentType }, ["body"] = body.ToJsonString() };
-
-    private static JsonObject Problem(Problem problem) =>
-        new() { ["type"] = $"https://platform.example/problems/{problem.Code}", ["title"] = problem.Code, ["status"] = problem.Status, ["detail"] = problem.Detail };
-
-    private static async Task Answer(HttpContext context, int status, JsonObject body, string contentType = "application/json")
-    {
-        if (context.Response.HasStarted) { return; }
-        context.Response.StatusCode = status;
-        context.Response.ContentType = contentType;
-        await context.Response.WriteAsync(body.ToJsonString(), CancellationToken.None);
+        // Whoever has gone does not hear it; what was done stays done.
+        await context.Response.WriteAsync(answer.Body.ToJsonString(), CancellationToken.None);
     }
 }
-
-[System.Text.Json.Serialization.JsonSerializable(typeof(JsonNode))]
-internal sealed partial class TriggersJson : System.Text.Json.Serialization.JsonSerializerContext;

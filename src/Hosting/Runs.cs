@@ -28,6 +28,10 @@ public sealed record CheckedDaemon(DaemonDefinition? Definition, IReadOnlyList<D
 /// <param name="Messages">What follows, for a host that sends messages on itself.</param>
 public sealed record StartedRun(RunId Run, bool Repeated, IReadOnlyList<Guid> Messages);
 
+/// <summary>An undo that a command began.</summary>
+/// <param name="Messages">What follows, for a host that sends messages on itself.</param>
+public sealed record StartedUndo(UndoId Undo, IReadOnlyList<Guid> Messages);
+
 /// <summary>What people do with runs, the same for the command line and for HTTP.</summary>
 public sealed class Runs(Node node)
 {
@@ -84,8 +88,9 @@ public sealed class Runs(Node node)
         return fold.Json() ?? throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
     }
 
-    public Task Cancel(TenantId tenant, RunId run, string by, string reason, CancellationToken cancellation) =>
-        node.Bus.Invoke(new CancelRun(run, by, reason), new InvokeOptions(tenant, User: by), cancellation);
+    /// <returns>Ids of the messages that follow, for a host that sends them on itself.</returns>
+    public async Task<IReadOnlyList<Guid>> Cancel(TenantId tenant, RunId run, string by, string reason, CancellationToken cancellation) =>
+        (await node.Bus.Invoke(new CancelRun(run, by, reason), new InvokeOptions(tenant, User: by), cancellation)).Messages;
 
     /// <param name="yaml">A changed daemon; null: the source's.</param>
     public async Task<RunId> Fork(TenantId tenant, RunId source, string stage, string? yaml, string by, CancellationToken cancellation) =>
@@ -114,12 +119,12 @@ public sealed class Runs(Node node)
     /// <summary>Begins an undo; it is planned anew as the world stands then.</summary>
     /// <param name="planHash"><see cref="UndoPlan.Hash"/> of the plan that was shown; null: none was.</param>
     /// <exception cref="ProblemException"><c>undo.plan-changed</c>: another plan would be carried out than was shown. Or there is no such run.</exception>
-    public async Task<UndoId> Undo(TenantId tenant, UndoSelection selection, string by, string? commandId, CancellationToken cancellation, string? planHash = null)
+    public async Task<StartedUndo> Undo(TenantId tenant, UndoSelection selection, string by, string? commandId, CancellationToken cancellation, string? planHash = null)
     {
         if (selection.Run is { } run) { await Get(tenant, run, cancellation); }
         var undo = UndoId.From(commandId is null ? Guid.CreateVersion7(node.Options.Time.GetUtcNow()) : DeterministicId.Of(Scope(tenant), $"undo:{commandId}"));
         var answer = await node.Bus.Invoke(new RequestUndo(undo, selection, by, planHash), new InvokeOptions(tenant, commandId, by), cancellation);
-        return UndoId.From(answer.StreamId);
+        return new StartedUndo(UndoId.From(answer.StreamId), answer.Messages);
     }
 
     /// <summary>How far undo reaches in all that a tenant did. Reads the whole log.</summary>

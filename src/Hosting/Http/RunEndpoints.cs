@@ -113,9 +113,9 @@ public static class RunEndpoints
                 : throw new ProblemException(new Problem("run.ended", $"Run {run} has ended: there is nothing left to cancel.", 409));
         }
 
-        await call.Runs.Cancel(call.Tenant, run, call.Caller, reason, cancellation);
+        var messages = await call.Runs.Cancel(call.Tenant, run, call.Caller, reason, cancellation);
         await Ended(call, run.Value, cancellation);
-        return new ApiAnswer(202, await call.Runs.Read(call.Tenant, run, cancellation)) { Headers = Location(run) };
+        return new ApiAnswer(202, await call.Runs.Read(call.Tenant, run, cancellation)) { Headers = Location(run), Messages = messages };
     }
 
     /// <summary>Runs again from a stage on, with the recorded outcomes before it: 201.</summary>

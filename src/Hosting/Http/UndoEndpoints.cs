@@ -33,9 +33,9 @@ public static class UndoEndpoints
     {
         call.Query.Only("wait");
         var body = RequestBody.Read(call.Body, [.. Members, "planHash"]);
-        var undo = await call.Runs.Undo(call.Tenant, Selection(body), call.Caller, call.Key(), cancellation, body.Text("planHash", MaxTextLength));
+        var (undo, messages) = await call.Runs.Undo(call.Tenant, Selection(body), call.Caller, call.Key(), cancellation, body.Text("planHash", MaxTextLength));
         await RunEndpoints.Ended(call, undo.Value, cancellation);
-        return new ApiAnswer(202, await call.Runs.ReadUndo(call.Tenant, undo, cancellation)) { Headers = new Dictionary<string, string> { ["Location"] = $"{Path}/{undo}" } };
+        return new ApiAnswer(202, await call.Runs.ReadUndo(call.Tenant, undo, cancellation)) { Headers = new Dictionary<string, string> { ["Location"] = $"{Path}/{undo}" }, Messages = messages };
     }
 
     /// <summary>An undo with what came of each line so far.</summary>

@@ -94,7 +94,7 @@ internal static class UndoCommand
         UndoId undo;
         try
         {
-            undo = await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop, hash);
+            undo = (await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop, hash)).Undo;
         }
         catch (ProblemException e) when (e.Problem.Code == "undo.plan-changed" && asks)
         {
