@@ -1,5 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
+using Platform.EventStore.Projections;
 using Platform.Messaging;
 
 namespace Platform.EventStore;
@@ -75,8 +76,8 @@ internal sealed class CommitBatch : IDisposable
         foreach (var unit in Units) { Emit(unit); }
     }
 
-    /// <summary>Sends the call. It returns when everything is durable.</summary>
-    public Task Execute(CancellationToken cancellation) => commit.ExecuteNonQueryAsync(cancellation);
+    /// <summary>Sends the call. It returns when everything is durable, or, within a transaction, done.</summary>
+    public Task Execute(InlineWrite? documents, CancellationToken cancellation) => documents is null ? commit.ExecuteNonQueryAsync(cancellation) : Execute(documents.Command(schema), cancellation);
 
     /// <summary>After a refusal: gives every unit that cannot pass its outcome. Returns how many were found.</summary>
     public async Task<int> FindRefused(NpgsqlConnection connection, CancellationToken cancellation)
@@ -181,6 +182,15 @@ internal sealed class CommitBatch : IDisposable
 
     public void Dispose() => commit.Dispose();
 
+    /// <summary>One round trip, and one transaction, as the server sees no end before the last.</summary>
+    private async Task Execute(NpgsqlBatchCommand documents, CancellationToken cancellation)
+    {
+        var call = new NpgsqlBatchCommand(commit.CommandText);
+        foreach (var column in columns) { call.Parameters.Add(column.Again()); }
+        await using var both = new NpgsqlBatch(commit.Connection) { Timeout = commit.CommandTimeout, BatchCommands = { documents, call } };
+        await both.ExecuteNonQueryAsync(cancellation);
+    }
+
     private static void Add<T>(NpgsqlCommand command, T value) => command.Parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
 
     private Column<T> Add<T>(NpgsqlDbType type)
@@ -202,7 +212,7 @@ internal sealed class CommitBatch : IDisposable
 
     private Column<byte[]?> Bytes(NpgsqlDbType type) => Add<byte[]?>(type);
 
-    private void Clear()
+    public void Clear()
     {
         Units.Clear();
         entries.Clear();
@@ -356,12 +366,17 @@ internal sealed class CommitBatch : IDisposable
     {
         public abstract NpgsqlParameter Parameter { get; }
 
+        /// <summary>The same values for another command.</summary>
+        public abstract NpgsqlParameter Again();
+
         public abstract void Clear();
     }
 
     private sealed class Column<T> : Column
     {
         public Column(NpgsqlDbType type) => Parameter = new NpgsqlParameter<List<T>> { TypedValue = Values, NpgsqlDbType = NpgsqlDbType.Array | type };
+
+        public override NpgsqlParameter Again() => new NpgsqlParameter<List<T>> { TypedValue = Values, NpgsqlDbType = Parameter.NpgsqlDbType };
 
         public List<T> Values { get; } = [];
 

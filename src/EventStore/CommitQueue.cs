@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Npgsql;
+using Platform.EventStore.Projections;
 using Platform.Messaging;
 
 namespace Platform.EventStore;
@@ -26,15 +27,18 @@ internal sealed class CommitQueue : IAsyncDisposable
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(500);
 
     private readonly StoreContext context;
+    private readonly InlineProjections? inline;
     private readonly Action<int, bool> committed;
     private readonly Channel<CommitChain> waiting = Channel.CreateBounded<CommitChain>(new BoundedChannelOptions(MaxWaiting) { SingleReader = false });
     private readonly CancellationTokenSource stop = new();
     private readonly Task[] committers;
 
+    /// <param name="inline">Null: there is none.</param>
     /// <param name="committed">Called after each transaction: how many events, and whether messages without an owner.</param>
-    public CommitQueue(StoreContext context, int committers, Action<int, bool> committed)
+    public CommitQueue(StoreContext context, int committers, InlineProjections? inline, Action<int, bool> committed)
     {
         this.context = context;
+        this.inline = inline;
         this.committed = committed;
         this.committers = new Task[committers];
         for (var i = 0; i < committers; i++) { this.committers[i] = Task.Run(() => new Committer(this).Run()); }
@@ -212,20 +216,26 @@ internal sealed class CommitQueue : IAsyncDisposable
         {
             var began = context.Time.GetTimestamp();
             var pause = FirstPause;
+            var locked = false;
             for (var attempt = 0; attempt < attempts;)
             {
                 try
                 {
                     await Connect();
-                    batch!.Fill(chains.SelectMany(c => c.Units).Where(u => u.Outcome == Outcome.Waiting));
-                    if (batch.Units.Count == 0) { return true; }
-                    await batch.Execute(stop);
+                    if (queue.inline is not null && chains.Exists(static c => c.IsProjected)) { await SendProjected(chains, locked); }
+                    else
+                    {
+                        batch!.Fill(Waiting(chains));
+                        if (batch.Units.Count > 0) { await batch.Execute(null, stop); }
+                    }
+
                     Committed();
                     return true;
                 }
                 catch (PostgresException refused) when (refused.SqlState is Postgres.Refused or PostgresErrorCodes.UniqueViolation)
                 {
                     attempt++;
+                    locked = true;
                     try { await batch!.FindRefused(connection!, stop); }
                     catch (Exception lost) when (Postgres.IsAway(lost)) { await Drop(); }
                     foreach (var chain in chains)
@@ -289,6 +299,22 @@ internal sealed class CommitQueue : IAsyncDisposable
                 await Task.Delay(pause * (0.5 + Random.Shared.NextDouble()), context.Time, stop);
                 pause = pause + pause > LongestPause ? LongestPause : pause + pause;
             }
+        }
+
+        private static IEnumerable<CommitUnit> Waiting(List<CommitChain> chains) => chains.SelectMany(c => c.Units).Where(u => u.Outcome == Outcome.Waiting);
+
+        /// <summary>Folds inline projections and sends their documents with the events.</summary>
+        /// <param name="locked">After a refusal: another process may be at the same documents, so they are locked before they are read.</param>
+        private async Task SendProjected(List<CommitChain> chains, bool locked)
+        {
+            // Should the documents not be had, what was sent before must not be taken for this.
+            batch!.Clear();
+            await using var transaction = locked ? await connection!.BeginTransactionAsync(stop) : null;
+            using var projected = await queue.inline!.Begin(chains, connection!, locked, stop);
+            batch.Fill(Waiting(chains));
+            if (batch.Units.Count > 0) { await batch.Execute(projected.Write(), stop); }
+            if (transaction is not null) { await transaction.CommitAsync(stop); }
+            projected.Keep();
         }
 
         private void Committed()

@@ -1,3 +1,4 @@
+using Platform.EventStore.Projections;
 using Platform.Messaging;
 
 namespace Platform.EventStore;
@@ -61,6 +62,9 @@ internal sealed class CommitUnit
 
     public long? Owner { get; init; }
 
+    /// <summary>What inline projections fold of it; null: nothing.</summary>
+    public List<InlineEvent>? Projected { get; init; }
+
     public Outcome Outcome { get; set; }
 
     public Guid RefusedStream { get; set; }
@@ -112,6 +116,20 @@ internal sealed class CommitChain(IReadOnlyList<CommitUnit> units)
     public IReadOnlyList<CommitUnit> Units { get; } = units;
 
     public long EnqueuedAt { get; set; }
+
+    /// <summary>Whether inline projections fold something of it.</summary>
+    public bool IsProjected
+    {
+        get
+        {
+            for (var i = 0; i < Units.Count; i++)
+            {
+                if (Units[i].Projected is not null) { return true; }
+            }
+
+            return false;
+        }
+    }
 
     /// <summary>Completes when every unit has its outcome.</summary>
     public Task Done => done.Task;

@@ -390,6 +390,8 @@ internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> requ
             }
 
             var events = store.Serialize(decision.Events, request.Timestamp);
+            var part = new StreamPart(request.StreamId, request.Fold.StreamType, version, events);
+            var projected = store.Inline?.Of(request.Tenant, request.Timestamp, request.Metadata, part);
             after = fold.After(events);
             versionAfter = version + events.Length;
             foreach (var other in lane.Folds)
@@ -404,7 +406,8 @@ internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> requ
             {
                 Tenant = request.Tenant,
                 Time = request.Timestamp.ToUniversalTime(),
-                Streams = events.Length == 0 && decision.Messages.Count == 0 ? [] : [new StreamPart(request.StreamId, request.Fold.StreamType, version, events)],
+                Streams = events.Length == 0 && decision.Messages.Count == 0 ? [] : [part],
+                Projected = projected,
                 Metadata = request.Metadata,
                 Messages = decision.Messages,
                 Handled = request.Handled,

@@ -31,6 +31,15 @@ public sealed record StoreLimits
     /// <summary>Characters of a message's type and key; both stand in indexes or logs.</summary>
     public int MessageNameLength { get; init; } = 500;
 
+    /// <summary>Of one projection's document as JSON: it is read and written whole.</summary>
+    public int DocumentBytes { get; init; } = 8 * 1024 * 1024;
+
+    /// <summary>UTF-8 bytes of a document's id and of its sort key; both stand in one row of an index, which PostgreSQL bounds at about 2,700 bytes.</summary>
+    public int DocumentKeyBytes { get; init; } = 1_024;
+
+    /// <summary>Documents of one projection that one event may touch.</summary>
+    public int DocumentsPerEvent { get; init; } = 1_000;
+
     internal void Check(EventMetadata metadata)
     {
         Check("metadata length", metadata.CorrelationId?.Length ?? 0, MetadataLength);

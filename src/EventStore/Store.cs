@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Npgsql;
+using Platform.EventStore.Projections;
 using Platform.Messaging;
 
 namespace Platform.EventStore;
@@ -19,6 +20,9 @@ public sealed record StoreOptions
 
     /// <summary>Sees every event's UTF-8 JSON before it is stored and answers what may be stored, which must still read as the event.</summary>
     public Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>? Redact { get; init; }
+
+    /// <summary>Projections; the inline ones among them are folded in each commit, so every process that appends needs the same ones. The others are the business of <see cref="ProjectionRunner"/>.</summary>
+    public IReadOnlyList<Projection> Projections { get; init; } = [];
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
@@ -41,6 +45,12 @@ public sealed record StoreOptions
 
     /// <summary>Whether other processes are told of appends, one small transaction each few milliseconds at most. A process that is alone saves them.</summary>
     public bool NotifyOthers { get; init; } = true;
+
+    /// <summary>
+    /// How long the owner of a shard (the sealer, a projection, a subscription) may say nothing to the database before it ends his session, so that another takes over: a process
+    /// that hangs keeps its connection. Well above a second, which is how often an idle owner asks.
+    /// </summary>
+    public TimeSpan OwnerSilence { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>One command; a stopped server gives no error by itself.</summary>
     public int CommandTimeoutSeconds { get; init; } = 10;
@@ -74,7 +84,9 @@ public sealed partial class Store : IAsyncDisposable
         Limits = options.Limits;
         Listener = new Listener(source, options.Schema, options.Time);
         wake = new Wake(context, options.Schema);
-        Queue = new CommitQueue(context, options.Committers, OnCommitted);
+        Projection[] inline = [.. options.Projections.Where(one => one.Lifecycle == ProjectionLifecycle.Inline)];
+        Inline = inline.Length == 0 ? null : new InlineProjections(context, Limits, inline);
+        Queue = new CommitQueue(context, options.Committers, Inline, OnCommitted);
     }
 
     /// <summary>Called on a committer's thread after each transaction with events, with their number: be quick.</summary>
@@ -92,14 +104,20 @@ public sealed partial class Store : IAsyncDisposable
 
     internal StoreLimits Limits { get; }
 
+    internal TimeSpan OwnerSilence => options.OwnerSilence;
+
     internal CommitQueue Queue { get; }
+
+    /// <summary>Null: there is none.</summary>
+    internal InlineProjections? Inline { get; }
 
     internal StoreContext Context => context;
 
     internal long Now => context.Time.GetTimestamp();
 
-    /// <summary>Migrates the schema and opens the store.</summary>
+    /// <summary>Migrates the schema, builds inline projections that are not, and opens the store.</summary>
     /// <exception cref="SchemaTooNewException"/>
+    /// <exception cref="ProjectionTooNewException"/>
     /// <exception cref="StoreUnavailableException"/>
     public static async Task<Store> Open(StoreOptions options, CancellationToken cancellation = default)
     {
@@ -113,7 +131,17 @@ public sealed partial class Store : IAsyncDisposable
         try
         {
             await Platform.EventStore.Schema.Migrate(source, options.Schema, cancellation);
-            return new Store(options, source, options.DataSource is null);
+            var store = new Store(options, source, options.DataSource is null);
+            try
+            {
+                if (store.Inline is { } inline) { await InlineBuild.Ensure(store, inline, cancellation); }
+                return store;
+            }
+            catch
+            {
+                await store.DisposeAsync();
+                throw;
+            }
         }
         catch (Exception e)
         {
@@ -158,6 +186,12 @@ public sealed partial class Store : IAsyncDisposable
             parts[i] = new StreamPart(append.StreamId, append.StreamType, append.Expected.Value, Serialize(append.Events, commit.Timestamp));
         }
 
+        List<InlineEvent>? projected = null;
+        if (Inline is { } inline)
+        {
+            foreach (var part in parts) { projected = inline.Of(commit.Tenant, commit.Timestamp, commit.Metadata, part, projected); }
+        }
+
         var unit = new CommitUnit
         {
             Tenant = commit.Tenant,
@@ -168,6 +202,7 @@ public sealed partial class Store : IAsyncDisposable
             Handled = commit.Handled,
             Inbox = commit.Inbox,
             Owner = commit.Owner,
+            Projected = projected,
         };
         cancellation.ThrowIfCancellationRequested();
         await Settle(unit).WaitAsync(cancellation);

@@ -11,6 +11,7 @@ using Platform.EventStore;
 using Platform.EventStore.Audit;
 using Platform.EventStore.Projections;
 using Platform.EventStore.Sealing;
+using Platform.EventStore.Subscriptions;
 using Platform.Inference.Local;
 using Platform.Messaging;
 
@@ -46,6 +47,8 @@ public sealed class Node : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private Sealer? sealer;
     private ProjectionRunner? projections;
+    private ReadingMonitor? monitor;
+    private SubscriptionRunner? subscriptions;
     private Task? signing;
 
     private Node(NodeOptions options, NpgsqlDataSource source, Store store, ServiceProvider services)
@@ -109,7 +112,7 @@ public sealed class Node : IAsyncDisposable
         try
         {
             var store = await Store.Open(
-                new StoreOptions { DataSource = source, Schema = options.Schema, EventTypes = Table.EventTypes(), Redact = redaction.Apply, Time = options.Time },
+                new StoreOptions { DataSource = source, Schema = options.Schema, EventTypes = Table.EventTypes(), Projections = Projections, Redact = redaction.Apply, Time = options.Time },
                 cancellation);
             return new Node(options, source, store, Services(options, store));
         }
@@ -125,6 +128,7 @@ public sealed class Node : IAsyncDisposable
     {
         sealer = Sealer.Start(Store);
         projections = ProjectionRunner.Start(Store, Projections);
+        monitor = ReadingMonitor.Start(Store, projections);
         signing = Task.Run(() => SignNowAndThen(stop.Token), CancellationToken.None);
     }
 
@@ -133,6 +137,7 @@ public sealed class Node : IAsyncDisposable
     {
         StartReading();
         await Bus.Start(cancellation);
+        subscriptions = SubscriptionRunner.Start(Store, Subscriptions());
     }
 
     /// <summary>Signs what has been sealed so far.</summary>
@@ -140,10 +145,12 @@ public sealed class Node : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (subscriptions is not null) { await subscriptions.DisposeAsync(); }
         await Bus.Drain(TimeSpan.FromSeconds(10));
         await Bus.DisposeAsync();
         await stop.CancelAsync();
         if (signing is not null) { await signing; }
+        if (monitor is not null) { await monitor.DisposeAsync(); }
         if (projections is not null) { await projections.DisposeAsync(); }
         if (sealer is not null) { await sealer.DisposeAsync(); }
         await Store.DisposeAsync();
@@ -152,6 +159,10 @@ public sealed class Node : IAsyncDisposable
         Key.Dispose();
         stop.Dispose();
     }
+
+    /// <summary>Our own handlers of events, where there are any.</summary>
+    private IReadOnlyList<Subscription> Subscriptions() =>
+        Table.Messages.Any(message => Table.Events.Any(happened => happened.ClrType == message.ClrType)) ? [new Subscription("handlers", Bus.React)] : [];
 
     private static ServiceProvider Services(NodeOptions options, Store store)
     {

@@ -4,7 +4,10 @@ namespace Platform.Messaging;
 
 public enum ProjectionLifecycle
 {
-    /// <summary>In the transaction of the events; a document per stream.</summary>
+    /// <summary>
+    /// In the transaction of the events, so that whoever appended reads it at once. It makes commits that touch it a little dearer, and a fold that throws refuses its commit.
+    /// What is known only once an event stands in the log is not there: position, sequence and version are 0, the stream's type is null, in a rebuild too.
+    /// </summary>
     Inline,
 
     /// <summary>By position, after the seal; one owner per projection across nodes.</summary>

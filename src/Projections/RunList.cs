@@ -27,10 +27,10 @@ public sealed record RunSummary(
     string? FailedStage = null,
     string? ForkedFrom = null);
 
-/// <summary>Every run, newest last.</summary>
+/// <summary>Every run, newest last. Inline: who has started a run finds it in the list.</summary>
 public static class RunList
 {
-    public static readonly Projection<RunSummary> Projection = new("run_list", 1, ProjectionLifecycle.Async, ProjectionsJson.Default.RunSummary, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
+    public static readonly Projection<RunSummary> Projection = new("run_list", 2, ProjectionLifecycle.Inline, ProjectionsJson.Default.RunSummary, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
 
     /// <summary>Where the list of runs goes on from a moment: the least sort key of it.</summary>
     public static string SortKeyAt(DateTimeOffset moment) => RunKeys.Sort(moment, "");

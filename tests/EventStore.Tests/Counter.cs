@@ -109,6 +109,16 @@ internal sealed class Rig : IAsyncDisposable
         if (gapless) { Assert.Equal(await Sql.Value<long>(Source, "select count(*) from mt_events"), await Sql.Value<long>(Source, "select coalesce(max(seq_id), 0) from mt_events")); }
     }
 
+    /// <summary>Looks until it is so.</summary>
+    public static async Task Until(Func<Task<bool>> holds)
+    {
+        for (var looks = 0; !await holds(); looks++)
+        {
+            Assert.True(looks < 3_000, "It did not happen within 30 s.");
+            await Task.Delay(10, Cancellation);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var store in stores) { await store.DisposeAsync(); }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Platform.EventStore.Projections;
 using Platform.EventStore.Sealing;
+using Platform.EventStore.Subscriptions;
 using Platform.Messaging;
 
 namespace Platform.EventStore.Tests;
@@ -10,7 +11,7 @@ public class The_sealer
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task gives_every_committed_event_one_position_whatever_writers_do()
+    public async Task gives_every_committed_event_one_position_and_no_reader_misses_doubles_or_disorders_any_whatever_writers_do()
     {
         await using var rig = await Rig.Start();
         var other = await rig.Another();
@@ -19,6 +20,23 @@ public class The_sealer
         var seen = new ConcurrentQueue<RecordedEvent>();
         using var done = new CancellationTokenSource();
         var subscriber = Task.Run(() => Follow(other, seen, done.Token), Cancellation);
+
+        // Every kind of reader. A stream's next version must be the one after the last; what is not is parked.
+        var handed = new ConcurrentQueue<long>();
+        var versions = new Projection<Counter>(
+            "versions",
+            1,
+            ProjectionLifecycle.Async,
+            ProjectionJson.Default.Counter,
+            recorded => [recorded.StreamId.ToString()],
+            (document, _, recorded) => recorded.Version == (document?.Total ?? 0) + 1 ? new Counter((int)recorded.Version) : throw new InvalidDataException($"Version {recorded.Version} after {document?.Total}."),
+            document => document.Total.ToString("D10", System.Globalization.CultureInfo.InvariantCulture));
+        await using var projections = ProjectionRunner.Start(other, [versions]);
+        await using var subscriptions = SubscriptionRunner.Start(rig.Store, [new Subscription("positions", (events, _) =>
+        {
+            foreach (var recorded in events) { handed.Enqueue(recorded.Position); }
+            return Task.FromResult<IReadOnlyList<Envelope>>([]);
+        })]);
 
         // One transaction stays open all the while, so that the oldest snapshot does not move.
         await using var open = await rig.Source.OpenConnectionAsync(Cancellation);
@@ -38,6 +56,11 @@ public class The_sealer
 
         Assert.Equal(Enumerable.Range(1, (int)total).Select(i => (long)i), seen.Select(e => e.Position));
         Assert.Equal(total, seen.Select(e => e.Id).Distinct().Count());
+        await projections.WaitFor("versions", total, Cancellation);
+        await WaitUntil(() => handed.Count >= total);
+        Assert.Equal(seen.Select(e => e.Position), handed);
+        Assert.Equal(0, Assert.Single(await projections.Status(Cancellation)).Parked);
+        Assert.Equal(total, await Sql.Value<long>(rig.Source, "select sum((data->>'Total')::bigint)::bigint from pl_documents where projection = 'versions'"));
         foreach (var stream in seen.GroupBy(e => (e.Tenant, e.StreamId)))
         {
             Assert.Equal(Enumerable.Range(1, stream.Count()).Select(i => (long)i), stream.Select(e => e.Version));
@@ -61,6 +84,16 @@ public class The_sealer
                             await Sql.Run(connection, $"select pg_sleep({random.NextDouble() * 0.02:0.000})");
                             if (random.Next(2) == 0) { await transaction.RollbackAsync(Cancellation); }
                             else { await transaction.CommitAsync(Cancellation); }
+                        }
+
+                        break;
+                    case 1 when i % 5 == 0:
+                        // A writer that dies between its numbers and its commit.
+                        await using (var connection = await rig.Source.OpenConnectionAsync(Cancellation))
+                        {
+                            await Sql.Run(connection, "begin");
+                            await Sql.Run(connection, Marten.Append(Guid.NewGuid().ToString(), 1));
+                            await Assert.ThrowsAnyAsync<Npgsql.NpgsqlException>(() => Sql.Run(connection, "select pg_terminate_backend(pg_backend_pid())"));
                         }
 
                         break;

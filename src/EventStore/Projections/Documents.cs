@@ -81,64 +81,89 @@ public sealed class Documents(Store store)
         }, cancellation);
     }
 
-    /// <summary>Folds the log again and compares with the live documents, byte for byte in canonical form.</summary>
+    /// <summary>Folds the log again, without what is parked or discarded, and compares with the live documents, byte for byte in canonical form. All documents are held in memory.</summary>
     /// <returns>Documents compared, and the keys of those that differ.</returns>
     public async Task<(int Compared, IReadOnlyList<string> Different)> Verify(Projection projection, CancellationToken cancellation) =>
         await store.Context.Ask(async (connection, token) =>
         {
-            // One snapshot for documents and position; the log below a position never changes.
+            // One snapshot for documents and log: what inline projections wrote is there together with its events.
             await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, token);
             long generation, upTo;
-            await using (var command = store.Context.Command(connection, $"select generation, position from {store.Context.Schema}.pl_projections where name = $1 and live", projection.Name))
+            await using (var command = store.Context.Command(connection, $"select generation, case when inline then {long.MaxValue} else position end from {store.Context.Schema}.pl_projections where name = $1 and live", projection.Name))
             await using (var reader = await command.ExecuteReaderAsync(token))
             {
                 if (!await reader.ReadAsync(token)) { return (0, (IReadOnlyList<string>)[]); }
                 (generation, upTo) = (reader.GetInt64(0), reader.GetInt64(1));
             }
 
-            var folded = await Refold(projection, connection, upTo, token);
+            var parked = await Parked.From(store.Context, connection, projection.Name, generation, token);
+            var folded = new Refold(store, projection, parked, await Parked.Discarded(store.Context, connection, projection.Name, token));
+            await folded.Read(connection, upTo, token);
             var different = new List<string>();
             var compared = 0;
-            await using (var command = store.Context.Command(connection, $"select tenant_id, id, data from {store.Context.Schema}.pl_documents where projection = $1 and generation = $2", projection.Name, generation))
+            await using (var command = store.Context.Command(connection, $"select tenant_id, id, sort_key, data from {store.Context.Schema}.pl_documents where projection = $1 and generation = $2", projection.Name, generation))
             await using (var reader = await command.ExecuteReaderAsync(token))
             {
                 while (await reader.ReadAsync(token))
                 {
                     compared++;
                     var key = (reader.GetString(0), reader.GetString(1));
-                    var again = folded.Remove(key, out var document) && document is not null ? JsonSerializer.SerializeToUtf8Bytes(document, projection.DocumentJson) : null;
-                    if (again is null || !CanonicalJson.Of(again).AsSpan().SequenceEqual(CanonicalJson.Of(reader.GetFieldValue<byte[]>(2)))) { different.Add($"{key.Item1}/{key.Item2}"); }
+                    if (folded.Take(key) is not var (sortKey, json) || sortKey != reader.GetString(2) || !CanonicalJson.Of(json).AsSpan().SequenceEqual(CanonicalJson.Of(reader.GetFieldValue<byte[]>(3))))
+                    {
+                        different.Add($"{key.Item1}/{key.Item2}");
+                    }
                 }
             }
 
-            different.AddRange(folded.Where(left => left.Value is not null).Select(left => $"{left.Key.Tenant}/{left.Key.Id}"));
+            different.AddRange(folded.Left.Select(left => $"{left.Tenant}/{left.Id}"));
             return (compared, (IReadOnlyList<string>)different);
         }, cancellation);
 
-    private async Task<Dictionary<(string Tenant, string Id), object?>> Refold(Projection projection, NpgsqlConnection connection, long upTo, CancellationToken cancellation)
+    /// <summary>The documents as the log gives them, in memory.</summary>
+    private sealed class Refold(Store store, Projection projection, Dictionary<(string Tenant, Guid Stream), long> parked, HashSet<long> discarded)
     {
-        var log = new SealedLog(store);
-        var documents = new Dictionary<(string Tenant, string Id), object?>();
-        var broken = new HashSet<(string, Guid)>();
-        for (long at = 0; at < upTo;)
+        private readonly Dictionary<(string Tenant, string Id), object> documents = [];
+
+        public IEnumerable<(string Tenant, string Id)> Left => documents.Keys;
+
+        public async Task Read(NpgsqlConnection connection, long upTo, CancellationToken cancellation)
         {
-            var rows = await log.Read(connection, at, SealedLog.Page, cancellation);
-            if (rows.Count == 0) { break; }
-            foreach (var (position, row) in rows)
+            var log = new SealedLog(store);
+            for (long at = 0; at < upTo;)
             {
-                if (position > upTo) { return documents; }
-                if (!store.EventTypes.Knows(row.Alias) || broken.Contains((row.Tenant, row.StreamId))) { continue; }
-                try
+                var rows = await log.Read(connection, at, SealedLog.Page, cancellation);
+                if (rows.Count == 0) { break; }
+                foreach (var (position, row) in rows)
                 {
-                    var recorded = row.Read(store.EventTypes, position);
-                    foreach (var key in projection.Keys(recorded)) { documents[(row.Tenant, key)] = projection.Evolve(documents.GetValueOrDefault((row.Tenant, key)), key, recorded); }
+                    if (position <= upTo && !discarded.Contains(position)) { Fold(row, position); }
                 }
-                catch (Exception poison) when (poison is not OperationCanceledException) { broken.Add((row.Tenant, row.StreamId)); }
+
+                at = rows[^1].Position;
             }
 
-            at = rows[^1].Position;
+            if (projection.Lifecycle != ProjectionLifecycle.Inline) { return; }
+            foreach (var row in await log.Pending(connection, cancellation)) { Fold(row, long.MaxValue); }
         }
 
-        return documents;
+        public (string SortKey, byte[] Json)? Take((string Tenant, string Id) key) =>
+            documents.Remove(key, out var document) ? (projection.SortKey(document), JsonSerializer.SerializeToUtf8Bytes(document, projection.DocumentJson)) : null;
+
+        private void Fold(EventRow row, long position)
+        {
+            if (!store.EventTypes.Knows(row.Alias) || (parked.TryGetValue((row.Tenant, row.StreamId), out var from) && position >= from)) { return; }
+            try
+            {
+                var recorded = Folding.Seen(projection, row.Read(store.EventTypes, position));
+                var keys = Folding.Keys(projection, recorded, store.Limits);
+                object?[] after = [.. keys.Select(key => projection.Evolve(documents.GetValueOrDefault((row.Tenant, key)), key, recorded))];
+                for (var i = 0; i < keys.Length; i++)
+                {
+                    if (after[i] is { } document) { documents[(row.Tenant, keys[i])] = document; }
+                    else { documents.Remove((row.Tenant, keys[i])); }
+                }
+            }
+            // It was folded then, and cannot be now: its documents will differ.
+            catch (Exception poison) when (poison is not OperationCanceledException) { parked[(row.Tenant, row.StreamId)] = position; }
+        }
     }
 }

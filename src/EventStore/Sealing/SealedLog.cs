@@ -15,6 +15,30 @@ internal sealed class SealedLog(Store store)
         return (long)(await command.ExecuteScalarAsync(cancellation))!;
     }
 
+    /// <summary>Committed rows that have no position yet, in the order in which they will get it.</summary>
+    public async Task<List<EventRow>> Pending(NpgsqlConnection connection, CancellationToken cancellation)
+    {
+        var seqs = new List<long>();
+        await using (var command = store.Context.Command(connection, $"select seqs from {store.Context.Schema}.pl_pending"))
+        await using (var reader = await command.ExecuteReaderAsync(cancellation))
+        {
+            while (await reader.ReadAsync(cancellation)) { seqs.AddRange(reader.GetFieldValue<long[]>(0)); }
+        }
+
+        seqs.Sort();
+        var rows = new List<EventRow>(seqs.Count);
+        foreach (var page in seqs.Chunk(Page))
+        {
+            var read = new List<EventRow>(page.Length);
+            await using var command = EventRange.Command(store.Context, connection, page);
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation)) { read.Add(EventRow.From(reader)); }
+            rows.AddRange(EventRange.Pick(read, page));
+        }
+
+        return rows;
+    }
+
     /// <summary>Rows after a position, with their positions; none: there is nothing further yet.</summary>
     public async Task<List<(long Position, EventRow Row)>> Read(NpgsqlConnection connection, long after, int limit, CancellationToken cancellation)
     {

@@ -84,10 +84,9 @@ public sealed class Sealer : IAsyncDisposable
         {
             try
             {
-                await using var connection = await store.Source.OpenConnectionAsync(stop.Token);
+                var connection = await SessionLock.Take(store, "sealer", stop.Token);
                 try
                 {
-                    await SessionLock.Take(connection, store.Schema, "sealer", stop.Token);
                     Owns = true;
                     using var batch = new SealBatch(store, connection);
                     while (true)
@@ -115,7 +114,8 @@ public sealed class Sealer : IAsyncDisposable
                 }
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested) { return; }
-            catch (Exception away) when (Postgres.IsAway(away) || away is PostgresException)
+            // Nothing may stop the sealer for good: whatever it was, it is tried again.
+            catch (Exception)
             {
                 try { await Task.Delay(AfterFailure, stop.Token); }
                 catch (OperationCanceledException) { return; }
