@@ -59,7 +59,7 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
     [Fact]
     public async Task Every_command_that_looks_answers_json_that_parses_and_text_without_colours()
     {
-        string[][] commands = [["runs"], ["show", done.Id], ["audit", done.Id], ["audit", "verify"], ["audit", "key"], ["replay", done.Id], ["events"], ["doctor"], ["db", "status"], ["version"], ["check", done.Two]];
+        string[][] commands = [["runs"], ["show", done.Id], ["audit", done.Id], ["audit", "verify"], ["audit", "key"], ["replay", done.Id], ["events"], ["projections"], ["projections", "rebuild", "--verify"], ["doctor"], ["db", "status"], ["version"], ["check", done.Two]];
         foreach (var command in commands)
         {
             var json = await done.Place.Run([.. command, "--json"]);
@@ -142,6 +142,14 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
     [InlineData("cancel 00000000-0000-0000-0000-000000000001", "no run")]
     [InlineData("runs --status sleeping", "sleeping")]
     [InlineData("runs --limit 0", "--limit")]
+    [InlineData("projections rebuild nothing", "nothing")]
+    [InlineData("projections retry nothing", "nothing")]
+    [InlineData("projections discard run_list 1", "position 1")]
+    [InlineData("projections reset run_list 0", "rebuild")]
+    [InlineData("projections parked --limit 0", "--limit")]
+    [InlineData("messages dead --limit 0", "--limit")]
+    [InlineData("messages requeue 00000000-0000-0000-0000-000000000001", "no dead letter")]
+    [InlineData("messages discard nonsense", "nonsense")]
     [InlineData("runs --tenant a/b", "tenant")]
     [InlineData("run TWO --input count=many", "count")]
     [InlineData("run TWO --input count", "NAME=VALUE")]
@@ -171,6 +179,41 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
         var run = await done.Place.Run("run", daemon);
         Assert.True(run.Code == 1, run.ToString());
         Assert.Contains("This cannot work.", run.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Every_projection_comes_out_the_same_when_it_is_built_anew()
+    {
+        var before = (await done.Place.Run("projections", "--json")).JsonLines;
+        Assert.Equal(["audit_trail async live", "effect_index async live", "run_list inline live", "run_timeline async live"], before.Select(one => $"{one["name"]} {one["kind"]} {one["state"]}"));
+        var rebuilt = await done.Place.Run("projections", "rebuild", "--json");
+        Assert.True(rebuilt.Code == 0, rebuilt.ToString());
+        Assert.All(rebuilt.JsonLines, one => Assert.Equal(0, (int)one["parked"]!));
+        var verified = await done.Place.Run("projections", "rebuild", "--verify", "--json");
+        Assert.True(verified.Code == 0, verified.ToString());
+        Assert.All(verified.JsonLines, one => Assert.True((bool)one["same"]!));
+        Assert.True((int)verified.JsonLines.Single(one => (string)one["name"]! == "audit_trail")["documents"]! > 5);
+    }
+
+    [Fact]
+    public async Task Readers_go_on_when_the_process_that_has_them_is_killed_or_stopped()
+    {
+        await using var killed = done.Place.Start("events", "--follow");
+        await killed.Line(line => line.Contains("run_completed", StringComparison.Ordinal));
+        killed.Send(Signal.Kill);
+        await done.Place.Run("run", done.Two);
+        Assert.Equal(0, (await done.Place.Run("projections", "rebuild", "--verify")).Code);
+
+        // This one keeps its connection, and says nothing on it: the server ends that after a while.
+        await using var stopped = done.Place.Start("events", "--follow");
+        await stopped.Line(line => line.Contains("run_completed", StringComparison.Ordinal));
+        stopped.Send(Signal.Stop);
+        await done.Place.Run("run", done.Two);
+        var verified = await done.Place.Run("projections", "rebuild", "--verify");
+        Assert.True(verified.Code == 0, verified.ToString());
+        stopped.Send(Signal.Continue);
+        var third = await done.Place.Run("run", done.Two, "--json");
+        await stopped.Line(line => line.Contains($"{(string)third.Json["id"]!} ", StringComparison.Ordinal) && line.Contains("run_completed", StringComparison.Ordinal));
     }
 
     [Fact]

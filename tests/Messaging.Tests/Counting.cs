@@ -22,6 +22,10 @@ public sealed record Counter(CounterId Id, int Total, string? Name = null)
 
     public Counter Apply(Counted counted) => this with { Total = Total + counted.By };
 
+    public Counter Apply(CounterClosed closed) => this;
+
+    public Counter Apply(CounterHandedOn handed) => this;
+
     public Counter Apply(Named named) => this with { Name = $"{named.Last}, {named.First}" };
 }
 
@@ -115,6 +119,38 @@ public static class HaltHandler
     public static (Events, OutgoingMessages) Handle(Halt command, Counter counter) => ([], new OutgoingMessages().Interrupt(counter.Id.Value));
 }
 
+public sealed record CloseCounter(CounterId CounterId);
+
+public sealed record CounterClosed(CounterId CounterId);
+
+public static class CloseCounterHandler
+{
+    public static Events Handle(CloseCounter command, Counter counter) => [new CounterClosed(command.CounterId)];
+}
+
+/// <summary>A policy on an event: it answers with messages only.</summary>
+public static class CounterClosedHandler
+{
+    public static CounterId Successor(CounterId counter) => new(DeterministicId.Of(counter.Value, "successor"));
+
+    public static OutgoingMessages Handle(CounterClosed closed) => [new OpenCounter(Successor(closed.CounterId), 0)];
+}
+
+public sealed record HandOn([property: StreamId] CounterId CounterId, CounterId To);
+
+public sealed record CounterHandedOn(CounterId From, [property: StreamId] CounterId To);
+
+public static class HandOnHandler
+{
+    public static Events Handle(HandOn command, Counter counter) => [new CounterHandedOn(command.CounterId, command.To)];
+}
+
+/// <summary>A handler of an event that decides on another stream.</summary>
+public static class CounterHandedOnHandler
+{
+    public static (Events, OutgoingMessages) Handle(CounterHandedOn handed, Counter? to) => to is null ? ([new CounterOpened(handed.To)], [new AddOne(handed.To)]) : ([], []);
+}
+
 [JsonSerializable(typeof(CounterOpened))]
 [JsonSerializable(typeof(Counted))]
 [JsonSerializable(typeof(OpenCounter))]
@@ -122,6 +158,10 @@ public static class HaltHandler
 [JsonSerializable(typeof(AddOne))]
 [JsonSerializable(typeof(Halt))]
 [JsonSerializable(typeof(Named))]
+[JsonSerializable(typeof(CloseCounter))]
+[JsonSerializable(typeof(CounterClosed))]
+[JsonSerializable(typeof(HandOn))]
+[JsonSerializable(typeof(CounterHandedOn))]
 [JsonSerializable(typeof(Burst))]
 [JsonSerializable(typeof(Errand))]
 [JsonSerializable(typeof(Appoint))]

@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Platform.EventStore;
+using Platform.EventStore.Sealing;
+using Platform.EventStore.Subscriptions;
 using Platform.Tests.Counting;
 
 namespace Platform.Messaging.Tests;
@@ -45,6 +47,30 @@ public sealed class The_bus_on_Postgres : Rig
         var again = await Ask(bus, new AddOne(Id), "1");
         Assert.Equal((3, true), (again.Version, again.Repeated));
         Assert.Equal("command.conflict", (await Assert.ThrowsAsync<ProblemException>(() => Ask(bus, new AddOne(new CounterId(Guid.NewGuid())), "1"))).Problem.Code);
+    }
+
+    [Fact]
+    public async Task hears_events_by_a_subscription_and_what_follows_happens_once()
+    {
+        await Open();
+        var log = (Store)store.Streams;
+        var bus = await Node(store.Streams, store.Messages, One);
+        await using var sealer = Sealer.Start(log);
+        await using var subscriptions = SubscriptionRunner.Start(log, [new Subscription("handlers", bus.React)]);
+        var (successor, other) = (CounterClosedHandler.Successor(Id), new CounterId(Guid.NewGuid()));
+        await Ask(bus, new OpenCounter(Id, 0));
+        await Ask(bus, new CloseCounter(Id));
+        await Ask(bus, new HandOn(Id, other));
+        await Until(async () => await Counter(store.Streams, successor) is not null && (await Counter(store.Streams, other))?.Total == 1);
+        await Until(async () => await Rows() == 0 && bus.InMemory == 0);
+
+        // All of it once more, as after a crash before the position was written.
+        var control = new SubscriptionControl(log);
+        var last = await store.Value<long>("select count(*) from mt_events");
+        Assert.True(await control.Reset("handlers", 0, Cancellation));
+        await Until(async () => (await control.Status(Cancellation)) is [{ Lag: 0, Parked: 0 } status] && status.Position == last && await Rows() == 0 && bus.InMemory == 0);
+        Assert.Equal((1, 1), ((await Counter(store.Streams, other))!.Total, (await Counter(store.Streams, successor)) is not null ? 1 : 0));
+        Assert.Equal(last, await store.Value<long>("select count(*) from mt_events"));
     }
 
     [Fact]

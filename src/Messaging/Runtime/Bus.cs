@@ -158,6 +158,12 @@ public sealed class Bus(
     /// <summary>For hosts without background work: durable messages that nobody living has and that are due, oldest first, to be sent on to <see cref="ExecuteOne"/>.</summary>
     public Task<IReadOnlyList<MessageRef>> RecoverDue(int limit, CancellationToken cancellation) => store.Due(time.GetUtcNow(), limit, cancellation);
 
+    /// <summary>
+    /// Runs our handlers of these events and answers which messages follow: the reaction of a <see cref="Subscription"/>, which enqueues them with its position. An event without a handler is passed over.
+    /// A handler that decides on a stream commits that by itself, and is asked again after a crash: asked twice, it answers with nothing, as every handler.
+    /// </summary>
+    public Task<IReadOnlyList<Envelope>> React(IReadOnlyList<RecordedEvent> events, CancellationToken cancellation) => Reactions.To(events, pipeline, cancellation);
+
     /// <summary>Ends calls to the world in flight for a stream, on this node and on the others: they begin again with the stream's newest state.</summary>
     public async Task Interrupt(TenantId tenant, Guid streamId, CancellationToken cancellation)
     {

@@ -8,7 +8,8 @@ internal sealed record Executed(Guid StreamId, long Version, IReadOnlyList<Envel
 }
 
 /// <summary>One run of a handler: the message, and what it is run with.</summary>
-internal sealed class Execution(Pipeline pipeline, Envelope envelope, object command, long? owner, HandledMessage? handled, PendingAnswer? answer)
+/// <param name="streams">Where it commits; null: the pipeline's.</param>
+internal sealed class Execution(Pipeline pipeline, Envelope envelope, object command, long? owner, HandledMessage? handled, PendingAnswer? answer, IEventStreams? streams = null)
 {
     public Envelope Envelope => envelope;
 
@@ -20,7 +21,7 @@ internal sealed class Execution(Pipeline pipeline, Envelope envelope, object com
 
     public PendingAnswer? Answer => answer;
 
-    public IEventStreams Streams => pipeline.Streams;
+    public IEventStreams Streams => streams ?? pipeline.Streams;
 
     public IServiceProvider Services => pipeline.Services;
 

@@ -64,6 +64,9 @@ internal sealed class Pipeline
         ? type
         : throw new InvalidOperationException($"{message.GetType()} has no handler: it is not a message.");
 
+    /// <summary>Null: it has no handler.</summary>
+    public MessageType? TryOf(object message) => byType.GetValueOrDefault(message.GetType());
+
     public MessageType? Find(string alias) => byAlias.GetValueOrDefault(alias);
 
     public static Envelope Seal(MessageType type, Guid id, TenantId tenant, object message, EventMetadata metadata, DateTimeOffset? dueAt = null, TimeSpan? delay = null) =>

@@ -22,6 +22,8 @@ internal static class CommandLine
             UndoCommand.Create(commands),
             CancelCommand.Create(commands),
             EventsCommand.Create(commands),
+            ProjectionsCommand.Create(commands),
+            MessagesCommand.Create(commands),
             DatabaseCommands.Create(commands),
             DoctorCommand.Create(commands),
             VersionCommand.Create(commands),

@@ -4,6 +4,7 @@ using Platform.Capabilities.Scripts;
 using Platform.Domain.Capabilities;
 using Platform.EmbeddedPostgres;
 using Platform.EventStore;
+using Platform.EventStore.Projections;
 using Platform.Messaging;
 
 namespace Platform.SelfHost.Cli;
@@ -27,11 +28,20 @@ internal static class DoctorCommand
             var changing = installation.Node.Capabilities.All.Where(c => c.Class != EffectClass.Pure).ToList();
             var covered = changing.Where(c => c.Class != EffectClass.Irreversible).ToList();
             found.Add(("undo", "coverage", covered.Count == changing.Count ? LayerState.Works : LayerState.Weaker, $"{covered.Count} of {changing.Count} capabilities that change something have an inverse, which the contract tests perform; `platform undo --figures` tells of what was done here."));
+            foreach (var open in await ReadingMonitor.LongTransactions(installation.Node.Store, ReadingMonitor.LongTransactionAge, stop))
+            {
+                found.Add(("database", "long transaction", LayerState.Weaker, string.Create(
+                    System.Globalization.CultureInfo.InvariantCulture,
+                    $"{(open.Pid is { } pid ? $"Pid {pid}" : "Prepared")} ({Terminal.Safe(open.Application)}) has been open for {open.Age.TotalMinutes:0.0} minutes: until it ends, PostgreSQL keeps rows that nobody needs any more, and the log is sealed more slowly.")));
+            }
+
+            var parked = await ParkedEvent.List(installation.Node.Store, null, 100, stop);
+            found.Add(("projections", "parked events", parked.Count == 0 ? LayerState.Works : LayerState.Weaker, parked.Count == 0 ? "None." : $"{parked.Count}; `platform projections parked` says why."));
             var probe = await installation.Node.Sandbox.Probe(stop);
             found.AddRange(probe.Layers.Select(layer => ("sandbox", layer.Name, layer.State, layer.Sentence)));
             found.Add(("sandbox", "scripts", probe.Tier is null ? LayerState.Missing : LayerState.Works, probe.Tier is { } tier ? $"Scripts run under {tier}." : "No script will run on this machine."));
         }
-        catch (Exception e) when (e is ClusterException or StoreUnavailableException or SchemaTooNewException)
+        catch (Exception e) when (e is ClusterException or StoreUnavailableException or SchemaTooNewException or ProjectionTooNewException)
         {
             found.Add(("database", "postgres", LayerState.Missing, e.Message));
         }

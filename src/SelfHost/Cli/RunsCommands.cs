@@ -28,8 +28,6 @@ internal static class RunsCommand
         if (status is not null && !Statuses.Contains(status)) { throw new ProblemException(new Problem("runs.status", $"'{status}' is no status: {string.Join(", ", Statuses)}.")); }
         if (limit is < 1 or > Documents.MaxPage) { throw new ProblemException(new Problem("runs.limit", $"--limit is {limit}: 1 to {Documents.MaxPage}.")); }
         await using var installation = await Installation.Open(settings, stop);
-        installation.Node.StartReading();
-        await installation.Runs.CatchUp(stop);
         DocumentCursor? cursor = null;
         if (after is not null) { cursor = await installation.Runs.Cursor(settings.Tenant, Installation.RunId(after), stop); }
         var page = await installation.Runs.List(settings.Tenant, status, daemon, cursor, limit, stop);
