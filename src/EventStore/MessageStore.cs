@@ -240,7 +240,7 @@ public sealed class MessageStore(Store store) : IMessageStore
         }
     }
 
-    private static string Shorten(string error) => (error.Length <= MaxErrorLength ? error : error[..MaxErrorLength]).Replace('\0', ' ');
+    internal static string Shorten(string error) => (error.Length <= MaxErrorLength ? error : error[..MaxErrorLength]).Replace('\0', ' ');
 
     private static async Task<List<Envelope>> Envelopes(NpgsqlCommand command, CancellationToken cancellation)
     {

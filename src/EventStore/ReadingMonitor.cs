@@ -58,7 +58,7 @@ public sealed class ReadingMonitor : IAsyncDisposable
             connection,
             """
             select pid, coalesce(nullif(application_name, ''), usename, backend_type), extract(epoch from clock_timestamp() - xact_start)::float8 as age
-            from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and (backend_xmin is not null or backend_xid is not null) and xact_start < clock_timestamp() - $1
+            from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type <> 'autovacuum worker' and (backend_xmin is not null or backend_xid is not null) and xact_start < clock_timestamp() - $1
             union all
             select null, gid, extract(epoch from clock_timestamp() - prepared)::float8 from pg_prepared_xacts where database = current_database() and prepared < clock_timestamp() - $1
             order by age desc limit 10

@@ -239,6 +239,88 @@ public class A_projection
     }
 
     [Fact]
+    public async Task leaves_out_what_a_person_discards_and_folds_all_of_it_when_it_can_while_events_come_in()
+    {
+        await using var rig = await Rig.Start();
+        await using var sealer = Sealer.Start(rig.Store);
+        var healed = false;
+        var projection = new Projection<Counter>(
+            "totals",
+            1,
+            ProjectionLifecycle.Async,
+            ProjectionJson.Default.Counter,
+            recorded => recorded.Data is Counted ? [recorded.StreamId.ToString(), "all"] : [],
+            (document, _, recorded) => ((Counted)recorded.Data).By == 13 && !Volatile.Read(ref healed)
+                ? throw new InvalidDataException("This one cannot be folded.")
+                : new Counter((document?.Total ?? 0) + ((Counted)recorded.Data).By),
+            document => document.Total.ToString("D10", System.Globalization.CultureInfo.InvariantCulture));
+        await using var runner = ProjectionRunner.Start(rig.Store, [projection]);
+        var documents = new Documents(rig.Store);
+        var sick = Guid.NewGuid();
+        await rig.Store.Decide(Rig.Request(sick, new Counted(1), new Counted(13), new Counted(2)), Cancellation);
+        await runner.WaitFor("totals", 3, Cancellation);
+        Assert.Equal([(2L, "This one cannot be folded."), (3L, null)], (await ParkedEvent.List(rig.Store, "totals", 10, Cancellation)).Select(e => (e.Position, e.Error)));
+
+        using var done = new CancellationTokenSource();
+        var written = 0;
+        var writing = Task.Run(
+            async () =>
+            {
+                var sound = Guid.NewGuid();
+                for (; !done.IsCancellationRequested; written++) { await rig.Store.Decide(Rig.Request(sound, new Counted(1)), Cancellation); }
+            },
+            Cancellation);
+
+        Assert.Null(await runner.Discard("totals", 3, "ada", Cancellation));
+        await runner.WaitForGeneration("totals", (await runner.Discard("totals", 2, "ada", Cancellation))!.Value, Cancellation);
+        Assert.Equal(3, (await documents.Get(projection, Rig.Tenant, sick.ToString(), Cancellation))!.Total);
+        Assert.Equal((0, 1), (await runner.Status(Cancellation)).Single(one => one.Live) is var live ? (live.Parked, live.Discarded) : default);
+        Assert.Empty((await documents.Verify(projection, Cancellation)).Different);
+
+        Volatile.Write(ref healed, true);
+        await runner.WaitForGeneration("totals", await runner.Retry("totals", Cancellation), Cancellation);
+        Assert.Equal(16, (await documents.Get(projection, Rig.Tenant, sick.ToString(), Cancellation))!.Total);
+        await done.CancelAsync();
+        await writing;
+        await rig.Store.WaitBeyond(written + 2, Cancellation);
+        await runner.WaitFor("totals", written + 3, Cancellation);
+        Assert.Equal(written + 16, (await documents.Get(projection, Rig.Tenant, "all", Cancellation))!.Total);
+        Assert.Empty((await documents.Verify(projection, Cancellation)).Different);
+    }
+
+    [Fact]
+    public async Task parks_the_one_event_whose_document_cannot_be_written()
+    {
+        await using var rig = await Rig.Start(options => options with { Limits = new StoreLimits { DocumentBytes = 2_000 } });
+        await using var sealer = Sealer.Start(rig.Store);
+        var projection = new Projection<Counter>(
+            "labels",
+            1,
+            ProjectionLifecycle.Async,
+            ProjectionJson.Default.Counter,
+            recorded => recorded.Data is Labelled ? [recorded.StreamId.ToString()] : [],
+            (_, _, recorded) => ((Labelled)recorded.Data).Label switch
+            {
+                "nul" => new Counter(1, "a\0b"),
+                "large" => new Counter(1, new string('x', 3_000)),
+                var label => new Counter(1, label),
+            },
+            document => document.Label == "sort" ? new string('s', 2_000) : document.Label ?? "");
+        await using var runner = ProjectionRunner.Start(rig.Store, [projection]);
+        string[] labels = ["fine", "nul", "large", "sort", "fine too"];
+        await rig.Store.Append(Rig.Commit([.. labels.Select(label => new StreamAppend(Guid.NewGuid(), "counter", ExpectedVersion.New, [new Labelled(label)]))]), Cancellation);
+        await rig.Store.WaitBeyond(4, Cancellation);
+        await runner.WaitFor("labels", 5, Cancellation);
+
+        Assert.Equal(["fine", "fine too"], (await new Documents(rig.Store).Query(projection, Rig.Tenant, newestFirst: false, cancellation: Cancellation)).Items.Select(one => one.Label));
+        var errors = (await ParkedEvent.List(rig.Store, "labels", 10, Cancellation)).Select(e => e.Error!).ToArray();
+        Assert.Equal(3, errors.Length);
+        Assert.Contains("document bytes is 3", errors[1], StringComparison.Ordinal);
+        Assert.Contains("sort key bytes is 2000, at most 1024", errors[2], StringComparison.Ordinal);
+        Assert.Empty((await new Documents(rig.Store).Verify(projection, Cancellation)).Different);
+    }
+
+    [Fact]
     public async Task of_a_new_version_grows_beside_the_live_one_and_takes_its_place()
     {
         await using var rig = await Rig.Start();

@@ -259,7 +259,7 @@ internal sealed class Generation(Store store, Projection projection, NpgsqlConne
                 new NpgsqlParameter<long[]> { TypedValue = [.. held.Select(one => one.Position)] },
                 new NpgsqlParameter<string[]> { TypedValue = [.. held.Select(one => one.Row.Tenant)] },
                 new NpgsqlParameter<Guid[]> { TypedValue = [.. held.Select(one => one.Row.StreamId)] },
-                new NpgsqlParameter<string?[]> { TypedValue = [.. held.Select(one => one.Error?.Replace('\0', ' '))] });
+                new NpgsqlParameter<string?[]> { TypedValue = [.. held.Select(one => one.Error is null ? null : MessageStore.Shorten(one.Error))] });
         }
 
         var moved = Add($"update {schema}.pl_projections set position = $3, updated_at = clock_timestamp() where name = $1 and generation = $2", new NpgsqlParameter<long> { TypedValue = upTo });

@@ -51,11 +51,7 @@ internal sealed class SubscriptionReading(Store store, Subscription subscription
 
     public void Dispose() => messages.Dispose();
 
-    private static string Error(Exception failure)
-    {
-        var text = $"{failure.GetType().Name}: {failure.Message}".Replace('\0', ' ');
-        return text.Length <= MessageStore.MaxErrorLength ? text : text[..MessageStore.MaxErrorLength];
-    }
+    private static string Error(Exception failure) => MessageStore.Shorten($"{failure.GetType().Name}: {failure.Message}");
 
     private async Task Begin(CancellationToken cancellation)
     {
