@@ -222,15 +222,12 @@ public sealed class Runs(Node node)
             ? new DocumentCursor(RunList.Projection.SortKey(summary), summary.RunId)
             : throw new ProblemException(new Problem("run.not-found", $"There is no run {run}.", 404));
 
-    /// <summary>Waits until the read models have seen everything that is committed now.</summary>
-    public Task CatchUp(CancellationToken cancellation) => CatchUp(Node.Projections, cancellation);
-
-    /// <summary>Waits until these read models have seen everything that is committed now.</summary>
-    public async Task CatchUp(IReadOnlyList<Projection> projections, CancellationToken cancellation)
+    /// <summary>Waits until the read models that follow the log have seen everything that is committed now. The list of runs has, always.</summary>
+    public async Task CatchUp(CancellationToken cancellation)
     {
         var last = await node.Store.CommittedEvents(cancellation);
         await node.Store.WaitBeyond(last - 1, cancellation);
-        foreach (var projection in projections) { await node.ProjectionRunner!.WaitFor(projection.Name, last, cancellation); }
+        foreach (var projection in Node.Projections) { await node.ProjectionRunner!.WaitFor(projection.Name, last, cancellation); }
     }
 
     /// <summary>A command id stands for one run: the same request again must be the same command, so its run id is derived from it.</summary>

@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Platform.Domain.Daemons;
 using Platform.EventStore.Projections;
 using Platform.Messaging;
-using Platform.Projections;
 
 namespace Platform.Hosting.Http;
 
@@ -23,9 +22,6 @@ public static class RunEndpoints
     private const int MaxTextLength = 500;
 
     private static readonly string[] Statuses = ["running", "stopping", "completed", "failed", "timed_out", "cancelled"];
-
-    /// <summary>How long a list waits for what is committed to be in it; then it shows what is there.</summary>
-    private static readonly TimeSpan CatchUp = TimeSpan.FromSeconds(2);
 
     public static IReadOnlyList<ApiEndpoint> All { get; } =
     [
@@ -86,7 +82,6 @@ public static class RunEndpoints
         if (status is not null && !Statuses.Contains(status)) { throw ApiQuery.Refuse("status", $"must be one of: {string.Join(", ", Statuses)}"); }
         var (daemon, from, to, after) = (query.Text("daemon"), query.Moment("startedFrom"), query.Moment("startedTo"), query.Id("after"));
 
-        if (call.Node.ProjectionRunner is not null) { await CatchUpFor(call, cancellation); }
         DocumentCursor? cursor = null;
         if (after is { } last)
         {
@@ -161,14 +156,6 @@ public static class RunEndpoints
     {
         await Ended(call, started.Run.Value, cancellation);
         return new ApiAnswer(started.Repeated ? 200 : 201, await call.Runs.Read(call.Tenant, started.Run, cancellation)) { Headers = Location(started.Run), Messages = started.Messages };
-    }
-
-    private static async Task CatchUpFor(ApiCall call, CancellationToken cancellation)
-    {
-        using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellation, call.Leaving);
-        enough.CancelAfter(CatchUp);
-        try { await call.Runs.CatchUp([RunList.Projection], enough.Token); }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested) { /* Better a list of a moment ago than none. */ }
     }
 
     private static string? Daemon(RequestBody body) => body.Text("daemon", StartRunHandler.MaxDaemonCharacters);
