@@ -28,10 +28,12 @@ internal sealed class CommitBatch : IDisposable
     private readonly Column<long?> messageOwner;
 
     private readonly string schema;
+    private NpgsqlBatch? projected;
 
     public CommitBatch(string quotedSchema, int timeoutSeconds)
     {
         schema = quotedSchema;
+        Documents = new InlineWrite(schema);
 
         // In the order of the function's parameters.
         (newTenant, newId, newType, newVersion, newTime) = (Texts(), Ids(), OptionalTexts(), Numbers(), Times());
@@ -57,6 +59,9 @@ internal sealed class CommitBatch : IDisposable
 
     public List<CommitUnit> Units { get; } = [];
 
+    /// <summary>What inline projections made of the units.</summary>
+    public InlineWrite Documents { get; }
+
     public int Events => eventId.Values.Count;
 
     public bool HasUnownedMessages { get; private set; }
@@ -77,7 +82,27 @@ internal sealed class CommitBatch : IDisposable
     }
 
     /// <summary>Sends the call. It returns when everything is durable, or, within a transaction, done.</summary>
-    public Task Execute(InlineWrite? documents, CancellationToken cancellation) => documents is null ? commit.ExecuteNonQueryAsync(cancellation) : Execute(documents.Command(schema), cancellation);
+    public Task Execute(CancellationToken cancellation) => commit.ExecuteNonQueryAsync(cancellation);
+
+    /// <summary>As <see cref="Execute"/>, with <see cref="Documents"/> before it: one round trip, and one transaction, as the server sees no end before the last.</summary>
+    public async Task ExecuteProjected(CancellationToken cancellation)
+    {
+        if (Documents.IsEmpty)
+        {
+            await Execute(cancellation);
+            return;
+        }
+
+        if (projected is null)
+        {
+            var call = new NpgsqlBatchCommand(commit.CommandText);
+            foreach (var column in columns) { call.Parameters.Add(column.Again()); }
+            projected = new NpgsqlBatch(commit.Connection) { Timeout = commit.CommandTimeout, BatchCommands = { Documents.Command, call } };
+            await projected.PrepareAsync(cancellation);
+        }
+
+        await projected.ExecuteNonQueryAsync(cancellation);
+    }
 
     /// <summary>After a refusal: gives every unit that cannot pass its outcome. Returns how many were found.</summary>
     public async Task<int> FindRefused(NpgsqlConnection connection, CancellationToken cancellation)
@@ -180,15 +205,10 @@ internal sealed class CommitBatch : IDisposable
         return (bool)(await look.ExecuteScalarAsync(cancellation))!;
     }
 
-    public void Dispose() => commit.Dispose();
-
-    /// <summary>One round trip, and one transaction, as the server sees no end before the last.</summary>
-    private async Task Execute(NpgsqlBatchCommand documents, CancellationToken cancellation)
+    public void Dispose()
     {
-        var call = new NpgsqlBatchCommand(commit.CommandText);
-        foreach (var column in columns) { call.Parameters.Add(column.Again()); }
-        await using var both = new NpgsqlBatch(commit.Connection) { Timeout = commit.CommandTimeout, BatchCommands = { documents, call } };
-        await both.ExecuteNonQueryAsync(cancellation);
+        projected?.Dispose();
+        commit.Dispose();
     }
 
     private static void Add<T>(NpgsqlCommand command, T value) => command.Parameters.Add(new NpgsqlParameter<T> { TypedValue = value });

@@ -226,7 +226,7 @@ internal sealed class CommitQueue : IAsyncDisposable
                     else
                     {
                         batch!.Fill(Waiting(chains));
-                        if (batch.Units.Count > 0) { await batch.Execute(null, stop); }
+                        if (batch.Units.Count > 0) { await batch.Execute(stop); }
                     }
 
                     Committed();
@@ -312,7 +312,8 @@ internal sealed class CommitQueue : IAsyncDisposable
             await using var transaction = locked ? await connection!.BeginTransactionAsync(stop) : null;
             using var projected = await queue.inline!.Begin(chains, connection!, locked, stop);
             batch.Fill(Waiting(chains));
-            if (batch.Units.Count > 0) { await batch.Execute(projected.Write(), stop); }
+            projected.Write(batch.Documents);
+            if (batch.Units.Count > 0) { await batch.ExecuteProjected(stop); }
             if (transaction is not null) { await transaction.CommitAsync(stop); }
             projected.Keep();
         }

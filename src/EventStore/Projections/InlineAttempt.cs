@@ -81,18 +81,15 @@ internal sealed class InlineAttempt(InlineProjections inline, DocumentKey[] keys
         return true;
     }
 
-    /// <summary>What is to be written; null: nothing.</summary>
-    public InlineWrite? Write()
+    /// <summary>Says what is to be written.</summary>
+    public void Write(InlineWrite write)
     {
-        if (changed.Count == 0) { return null; }
-        var write = new InlineWrite(Revision);
+        write.Begin(Revision);
         foreach (var projection in changed.Keys.Select(key => key.Projection).Distinct()) { write.Generation(inline.Projections[projection].Name, live[projection].Generation); }
         foreach (var key in keys)
         {
             if (changed.TryGetValue(key, out var change)) { write.Document(inline.Projections[key.Projection].Name, live[key.Projection].Generation, key, before[key].Revision, change.SortKey, change.Json); }
         }
-
-        return write;
     }
 
     /// <summary>It is committed.</summary>

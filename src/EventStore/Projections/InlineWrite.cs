@@ -3,12 +3,41 @@ using NpgsqlTypes;
 
 namespace Platform.EventStore.Projections;
 
-/// <summary>The documents of one batch as the arrays of one call of <c>pl_project</c>.</summary>
-internal sealed class InlineWrite(long revision)
+/// <summary>The documents of one batch as the arrays of one call of <c>pl_project</c>. Its lists are kept from call to call.</summary>
+internal sealed class InlineWrite
 {
+    private readonly NpgsqlParameter<long> revision = new() { NpgsqlDbType = NpgsqlDbType.Bigint };
     private readonly List<string> generationName = [], newName = [], newTenant = [], newId = [], newSort = [], movedName = [], movedTenant = [], movedId = [], movedSort = [], goneName = [], goneTenant = [], goneId = [];
     private readonly List<long> generation = [], newGeneration = [], movedGeneration = [], movedExpected = [], goneGeneration = [], goneExpected = [];
     private readonly List<byte[]> newData = [], movedData = [];
+
+    public InlineWrite(string schema)
+    {
+        // In the order of the function's parameters.
+        NpgsqlParameter[] parameters =
+        [
+            revision,
+            Texts(generationName), Numbers(generation),
+            Texts(newName), Numbers(newGeneration), Texts(newTenant), Texts(newId), Texts(newSort), Json(newData),
+            Texts(movedName), Numbers(movedGeneration), Texts(movedTenant), Texts(movedId), Numbers(movedExpected), Texts(movedSort), Json(movedData),
+            Texts(goneName), Numbers(goneGeneration), Texts(goneTenant), Texts(goneId), Numbers(goneExpected),
+        ];
+        Command = new NpgsqlBatchCommand($"select {schema}.pl_project({string.Join(", ", parameters.Select((_, i) => $"${i + 1}"))})");
+        foreach (var parameter in parameters) { Command.Parameters.Add(parameter); }
+    }
+
+    public NpgsqlBatchCommand Command { get; }
+
+    public bool IsEmpty => generation.Count == 0;
+
+    public void Begin(long ofRevision)
+    {
+        revision.TypedValue = ofRevision;
+        foreach (var texts in (List<string>[])[generationName, newName, newTenant, newId, newSort, movedName, movedTenant, movedId, movedSort, goneName, goneTenant, goneId]) { texts.Clear(); }
+        foreach (var numbers in (List<long>[])[generation, newGeneration, movedGeneration, movedExpected, goneGeneration, goneExpected]) { numbers.Clear(); }
+        newData.Clear();
+        movedData.Clear();
+    }
 
     public void Generation(string projection, long number)
     {
@@ -49,21 +78,6 @@ internal sealed class InlineWrite(long revision)
                 goneExpected.Add(from);
                 break;
         }
-    }
-
-    public NpgsqlBatchCommand Command(string schema)
-    {
-        NpgsqlParameter[] parameters =
-        [
-            new NpgsqlParameter<long> { TypedValue = revision },
-            Texts(generationName), Numbers(generation),
-            Texts(newName), Numbers(newGeneration), Texts(newTenant), Texts(newId), Texts(newSort), Json(newData),
-            Texts(movedName), Numbers(movedGeneration), Texts(movedTenant), Texts(movedId), Numbers(movedExpected), Texts(movedSort), Json(movedData),
-            Texts(goneName), Numbers(goneGeneration), Texts(goneTenant), Texts(goneId), Numbers(goneExpected),
-        ];
-        var command = new NpgsqlBatchCommand($"select {schema}.pl_project({string.Join(", ", parameters.Select((_, i) => $"${i + 1}"))})");
-        foreach (var parameter in parameters) { command.Parameters.Add(parameter); }
-        return command;
     }
 
     private static NpgsqlParameter<List<string>> Texts(List<string> values) => new() { TypedValue = values, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Varchar };

@@ -267,7 +267,7 @@ internal sealed class SubscriptionReading(Store store, Subscription subscription
     {
         if (said.Count == 0) { return; }
         messages.Fill([new CommitUnit { Tenant = TenantId.Default, Time = store.Context.Time.GetUtcNow(), Streams = [], Metadata = EventMetadata.None, Messages = said }]);
-        await messages.Execute(null, cancellation);
+        await messages.Execute(cancellation);
     }
 
     private void Announce(IReadOnlyList<Envelope> said)
