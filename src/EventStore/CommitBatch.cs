@@ -8,7 +8,12 @@ namespace Platform.EventStore;
 /// <summary>Units flattened into the arrays of one call of <c>pl_commit</c>. Its lists are kept from call to call.</summary>
 internal sealed class CommitBatch : IDisposable
 {
-    private readonly NpgsqlCommand commit = new();
+    /// <summary>A server that does not answer is not waited for at the end.</summary>
+    private const int ResetTimeoutSeconds = 2;
+
+    private readonly (NpgsqlCommand Command, HashSet<Column> Columns) commit;
+    private readonly List<(NpgsqlCommand Command, HashSet<Column> Columns)> shorter = [];
+    private readonly int timeoutSeconds;
     private readonly List<Column> columns = [];
     private readonly Dictionary<StreamKey, Entry> entries = [];
     private readonly List<Entry> sorted = [];
@@ -34,27 +39,70 @@ internal sealed class CommitBatch : IDisposable
     {
         schema = quotedSchema;
         Documents = new InlineWrite(schema);
+        this.timeoutSeconds = timeoutSeconds;
 
-        // In the order of the function's parameters.
+        // In the order of the function's parameters, what most calls have first.
         (newTenant, newId, newType, newVersion, newTime) = (Texts(), Ids(), OptionalTexts(), Numbers(), Times());
         (movedTenant, movedId, movedExpected, movedVersion, movedTime) = (Texts(), Ids(), Numbers(), Numbers(), Times());
-        (keptTenant, keptId, keptExpected) = (Texts(), Ids(), Numbers());
-        (anyTenant, anyId, anyType, anyCount, anyTime) = (Texts(), Ids(), OptionalTexts(), Numbers(), Times());
         (eventId, eventTenant, eventStream, eventVersion) = (Ids(), Texts(), Ids(), Numbers());
-        eventAny = Add<int>(NpgsqlDbType.Integer);
         (eventData, eventType, eventDotNet, eventTime) = (Bytes(NpgsqlDbType.Jsonb), OptionalTexts(), OptionalTexts(), Times());
         (eventCorrelation, eventCausation, eventHeaders) = (OptionalTexts(), OptionalTexts(), Bytes(NpgsqlDbType.Jsonb));
+        var streamsAndEvents = columns.Count;
         (handledTenant, handledId, handledOwner) = (Texts(), Ids(), Numbers());
-        (commandTenant, commandId, commandHash, commandAnswer, commandTime) = (Texts(), Texts(), Bytes(NpgsqlDbType.Bytea), Bytes(NpgsqlDbType.Bytea), Times());
         (messageTenant, messageId, messageType, messageKey) = (Texts(), Ids(), OptionalTexts(), OptionalTexts());
         (messageBody, messageCorrelation, messageCausation, messageHeaders) = (Bytes(NpgsqlDbType.Text), OptionalTexts(), OptionalTexts(), Bytes(NpgsqlDbType.Jsonb));
         messageDue = Add<DateTimeOffset?>(NpgsqlDbType.TimestampTz);
         messageOwner = Add<long?>(NpgsqlDbType.Bigint);
         messageTime = Times();
+        var andMessages = columns.Count;
+        (commandTenant, commandId, commandHash, commandAnswer, commandTime) = (Texts(), Texts(), Bytes(NpgsqlDbType.Bytea), Bytes(NpgsqlDbType.Bytea), Times());
+        (keptTenant, keptId, keptExpected) = (Texts(), Ids(), Numbers());
+        (anyTenant, anyId, anyType, anyCount, anyTime) = (Texts(), Ids(), OptionalTexts(), Numbers(), Times());
+        eventAny = Add<int>(NpgsqlDbType.Integer);
 
-        foreach (var column in columns) { commit.Parameters.Add(column.Parameter); }
-        commit.CommandText = $"select {schema}.pl_commit({string.Join(", ", columns.Select((_, i) => $"${i + 1}"))})";
-        commit.CommandTimeout = timeoutSeconds;
+        // From the shortest on. What only begins streams, or only goes on with them, is one plain statement, as a function's call costs half as much again.
+        const int Streams = 5;
+        var events = columns[(2 * Streams)..streamsAndEvents];
+        shorter.Add(Statement([.. columns[..Streams], .. events], Begin));
+        shorter.Add(Statement([.. columns[Streams..(2 * Streams)], .. events], GoOn));
+        shorter.Add(Statement(columns[..streamsAndEvents], Call));
+        shorter.Add(Statement(columns[..andMessages], Call));
+        commit = Statement(columns, Call);
+
+        (NpgsqlCommand, HashSet<Column>) Statement(List<Column> given, Func<int, string> text)
+        {
+            var command = new NpgsqlCommand { CommandText = text(given.Count), CommandTimeout = timeoutSeconds };
+            foreach (var column in given) { command.Parameters.Add(column.Parameter()); }
+            return (command, [.. given]);
+        }
+
+        string Call(int count) => $"select {schema}.pl_commit({Arguments(1, count)})";
+
+        string Begin(int count) => $"""
+            with n as (
+                insert into {schema}.mt_streams (tenant_id, id, type, version, timestamp, created, is_archived)
+                select tenant, id, type, version, time, time, false from unnest({Arguments(1, Streams)}) as n (tenant, id, type, version, time)
+                returning 1)
+            {Append(Streams + 1, count)} where (select count(*) from n) > 0
+            """;
+
+        string GoOn(int count) => $"""
+            with x as (
+                update {schema}.mt_streams s set version = x.version, timestamp = x.time
+                from unnest({Arguments(1, Streams)}) as x (tenant, id, expected, version, time)
+                where s.tenant_id = x.tenant and s.id = x.id and s.version = x.expected and not coalesce(s.is_archived, false)
+                returning 1)
+            {Append(Streams + 1, count)} where {schema}.pl_hold((select count(*) from x), cardinality($2))
+            """;
+
+        // The condition is looked at once and first, so that numbers are drawn when nothing can be refused any more.
+        string Append(int from, int to) => $"""
+            insert into {schema}.mt_events (seq_id, id, stream_id, version, data, type, timestamp, tenant_id, mt_dotnet_type, correlation_id, causation_id, headers, is_archived)
+            select nextval('{schema}.mt_events_sequence'::regclass), id, stream, version, data, type, time, tenant, dotnet, correlation, causation, headers, false
+            from unnest({Arguments(from, to)}) as e (id, tenant, stream, version, data, type, dotnet, time, correlation, causation, headers)
+            """;
+
+        static string Arguments(int from, int to) => string.Join(", ", Enumerable.Range(from, to - from + 1).Select(n => $"${n}"));
     }
 
     public List<CommitUnit> Units { get; } = [];
@@ -68,8 +116,19 @@ internal sealed class CommitBatch : IDisposable
 
     public async Task Prepare(NpgsqlConnection connection, CancellationToken cancellation)
     {
-        commit.Connection = connection;
-        await commit.PrepareAsync(cancellation);
+        await using (var set = new NpgsqlCommand("set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off", connection)) { await set.ExecuteNonQueryAsync(cancellation); }
+        foreach (var (command, _) in shorter.Append(commit))
+        {
+            command.Connection = connection;
+            await command.PrepareAsync(cancellation);
+        }
+    }
+
+    /// <summary>Before the connection goes back to where others take it from.</summary>
+    public static async Task Reset(NpgsqlConnection connection)
+    {
+        await using var reset = new NpgsqlCommand("reset plan_cache_mode; reset enable_seqscan; reset enable_hashjoin; reset enable_mergejoin", connection) { CommandTimeout = ResetTimeoutSeconds };
+        await reset.ExecuteNonQueryAsync();
     }
 
     public void Fill(IEnumerable<CommitUnit> units)
@@ -82,7 +141,7 @@ internal sealed class CommitBatch : IDisposable
     }
 
     /// <summary>Sends the call. It returns when everything is durable, or, within a transaction, done.</summary>
-    public Task Execute(CancellationToken cancellation) => commit.ExecuteNonQueryAsync(cancellation);
+    public Task Execute(CancellationToken cancellation) => Shortest().ExecuteNonQueryAsync(cancellation);
 
     /// <summary>As <see cref="Execute"/>, with <see cref="Documents"/> before it: one round trip, and one transaction, as the server sees no end before the last.</summary>
     public async Task ExecuteProjected(CancellationToken cancellation)
@@ -95,9 +154,9 @@ internal sealed class CommitBatch : IDisposable
 
         if (projected is null)
         {
-            var call = new NpgsqlBatchCommand(commit.CommandText);
-            foreach (var column in columns) { call.Parameters.Add(column.Again()); }
-            projected = new NpgsqlBatch(commit.Connection) { Timeout = commit.CommandTimeout, BatchCommands = { Documents.Command, call } };
+            var call = new NpgsqlBatchCommand(commit.Command.CommandText);
+            foreach (var column in columns) { call.Parameters.Add(column.Parameter()); }
+            projected = new NpgsqlBatch(commit.Command.Connection) { Timeout = timeoutSeconds, BatchCommands = { Documents.Command, call } };
             await projected.PrepareAsync(cancellation);
         }
 
@@ -122,7 +181,7 @@ internal sealed class CommitBatch : IDisposable
                 left join {schema}.mt_streams t on t.tenant_id = s.tenant and t.id = s.id) as s
             where s.is_archived and s.adds or s.expected >= 0 and s.expected <> s.version
             """, connection)
-        { CommandTimeout = commit.CommandTimeout };
+        { CommandTimeout = timeoutSeconds };
         Add(check, sorted.ConvertAll(e => e.Key.Tenant).ToArray());
         Add(check, sorted.ConvertAll(e => e.Key.Id).ToArray());
         Add(check, handledTenant.Values.ToArray());
@@ -170,7 +229,7 @@ internal sealed class CommitBatch : IDisposable
     /// </summary>
     public async Task<bool> IsThere(NpgsqlConnection connection, CancellationToken cancellation)
     {
-        await using var look = new NpgsqlCommand { Connection = connection, CommandTimeout = commit.CommandTimeout };
+        await using var look = new NpgsqlCommand { Connection = connection, CommandTimeout = timeoutSeconds };
         if (eventId.Values.Count > 0)
         {
             // An id is made once for each deciding, and nobody deletes events.
@@ -208,7 +267,18 @@ internal sealed class CommitBatch : IDisposable
     public void Dispose()
     {
         projected?.Dispose();
-        commit.Dispose();
+        foreach (var (command, _) in shorter.Append(commit)) { command.Dispose(); }
+    }
+
+    /// <summary>The statement that leaves out as many empty arrays as it can.</summary>
+    private NpgsqlCommand Shortest()
+    {
+        foreach (var (command, taken) in shorter)
+        {
+            if (eventId.Values.Count > 0 && columns.TrueForAll(column => column.IsEmpty || taken.Contains(column))) { return command; }
+        }
+
+        return commit.Command;
     }
 
     private static void Add<T>(NpgsqlCommand command, T value) => command.Parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
@@ -384,23 +454,21 @@ internal sealed class CommitBatch : IDisposable
 
     private abstract class Column
     {
-        public abstract NpgsqlParameter Parameter { get; }
+        public abstract bool IsEmpty { get; }
 
-        /// <summary>The same values for another command.</summary>
-        public abstract NpgsqlParameter Again();
+        /// <summary>The values, for a command.</summary>
+        public abstract NpgsqlParameter Parameter();
 
         public abstract void Clear();
     }
 
-    private sealed class Column<T> : Column
+    private sealed class Column<T>(NpgsqlDbType type) : Column
     {
-        public Column(NpgsqlDbType type) => Parameter = new NpgsqlParameter<List<T>> { TypedValue = Values, NpgsqlDbType = NpgsqlDbType.Array | type };
-
-        public override NpgsqlParameter Again() => new NpgsqlParameter<List<T>> { TypedValue = Values, NpgsqlDbType = Parameter.NpgsqlDbType };
-
         public List<T> Values { get; } = [];
 
-        public override NpgsqlParameter Parameter { get; }
+        public override bool IsEmpty => Values.Count == 0;
+
+        public override NpgsqlParameter Parameter() => new NpgsqlParameter<List<T>> { TypedValue = Values, NpgsqlDbType = NpgsqlDbType.Array | type };
 
         public override void Clear() => Values.Clear();
     }

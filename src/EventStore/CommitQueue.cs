@@ -9,6 +9,10 @@ namespace Platform.EventStore;
 /// Group commit. A few committers, each on a connection of its own, take what waits and send it as one transaction: one waiting chain goes at once, and while
 /// both are busy the next batch grows by itself. A chain that is refused fails alone; the others of its batch go again.
 /// </summary>
+/// <remarks>
+/// A committer that rests is set going by the caller whose chain comes first, in the caller's own flow: a writer that is alone waits for the server and for no other
+/// thread. What waits when that batch is through is taken up by a thread of the pool.
+/// </remarks>
 internal sealed class CommitQueue : IAsyncDisposable
 {
     /// <summary>Chains that may wait; a caller beyond it waits for a place.</summary>
@@ -31,7 +35,11 @@ internal sealed class CommitQueue : IAsyncDisposable
     private readonly Action<int, bool> committed;
     private readonly Channel<CommitChain> waiting = Channel.CreateBounded<CommitChain>(new BoundedChannelOptions(MaxWaiting) { SingleReader = false });
     private readonly CancellationTokenSource stop = new();
-    private readonly Task[] committers;
+    private readonly Committer[] committers;
+    private readonly Stack<Committer> resting = new();
+    private readonly Lock gate = new();
+    private readonly TaskCompletionSource allRest = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool closing;
 
     /// <param name="inline">Null: there is none.</param>
     /// <param name="committed">Called after each transaction: how many events, and whether messages without an owner.</param>
@@ -40,8 +48,8 @@ internal sealed class CommitQueue : IAsyncDisposable
         this.context = context;
         this.inline = inline;
         this.committed = committed;
-        this.committers = new Task[committers];
-        for (var i = 0; i < committers; i++) { this.committers[i] = Task.Run(() => new Committer(this).Run()); }
+        this.committers = new Committer[committers];
+        for (var i = 0; i < committers; i++) { resting.Push(this.committers[i] = new Committer(this)); }
     }
 
     /// <summary>Completes when every unit of the chain has its outcome.</summary>
@@ -54,17 +62,46 @@ internal sealed class CommitQueue : IAsyncDisposable
             catch (Exception closed) when (closed is ChannelClosedException or OperationCanceledException) { throw new StoreUnavailableException("The store is closed."); }
         }
 
+        if (Wake() is { } committer) { await committer.Once(); }
         await chain.Done;
     }
 
     public async ValueTask DisposeAsync()
     {
         waiting.Writer.TryComplete();
-        await Task.WhenAll(committers).WaitAsync(context.Deadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        lock (gate)
+        {
+            closing = true;
+
+            // Whoever has written and not looked yet finds one to set going, which sees to this again.
+            if (resting.Count == committers.Length && !waiting.Reader.TryPeek(out _)) { allRest.TrySetResult(); }
+        }
+
+        await allRest.Task.WaitAsync(context.Deadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await stop.CancelAsync();
-        await Task.WhenAll(committers).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await allRest.Task;
+        foreach (var committer in committers) { await committer.Close(); }
         while (waiting.Reader.TryRead(out var left)) { Fail(left, new StoreUnavailableException("The store is closed.")); }
         stop.Dispose();
+    }
+
+    /// <summary>A committer that rests, to be set going; null: all are busy, and one of them takes what waits when it is through.</summary>
+    private Committer? Wake()
+    {
+        lock (gate) { return !allRest.Task.IsCompleted && resting.TryPop(out var committer) ? committer : null; }
+    }
+
+    /// <summary>False: something came meanwhile, go on.</summary>
+    private bool Rest(Committer committer)
+    {
+        lock (gate)
+        {
+            // Whoever writes looks for one that rests afterwards: either he sees this one, or this one sees what he wrote.
+            if (waiting.Reader.TryPeek(out _) && !stop.IsCancellationRequested) { return false; }
+            resting.Push(committer);
+            if (closing && resting.Count == committers.Length) { allRest.TrySetResult(); }
+            return true;
+        }
     }
 
     private static void Fail(CommitChain chain, Exception error)
@@ -91,30 +128,38 @@ internal sealed class CommitQueue : IAsyncDisposable
         private NpgsqlConnection? connection;
         private (int Pid, DateTime Start) backend;
 
-        public async Task Run()
+        /// <summary>One transaction; what waits after it goes on beside the caller.</summary>
+        public async Task Once()
+        {
+            await CommitNext();
+            if (deferred.Count > 0 || !queue.Rest(this)) { ThreadPool.UnsafeQueueUserWorkItem(static committer => _ = committer.Run(), this, preferLocal: false); }
+        }
+
+        public ValueTask Close() => Drop();
+
+        private async Task Run()
+        {
+            do { await CommitNext(); }
+            while (deferred.Count > 0 || !queue.Rest(this));
+        }
+
+        private async Task CommitNext()
         {
             try
             {
-                while (deferred.Count > 0 || await queue.waiting.Reader.WaitToReadAsync(stop))
-                {
-                    Take();
-                    if (taken.Count == 0) { continue; }
-                    try { await CommitTaken(); }
-                    catch (Exception fault) when (fault is not OperationCanceledException)
-                    {
-                        // Nothing may stop a committer: whatever it could not tell apart is told to the callers, and the connection is not used again.
-                        await Drop();
-                        foreach (var chain in taken) { Fail(chain, fault); }
-                    }
-                }
+                Take();
+                if (taken.Count > 0) { await CommitTaken(); }
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
                 foreach (var chain in taken.Concat(deferred)) { Fail(chain, new StoreUnavailableException("The store is closed.")); }
+                deferred.Clear();
             }
-            finally
+            catch (Exception fault)
             {
+                // Nothing may stop a committer: whatever it could not tell apart is told to the callers, and the connection is not used again.
                 await Drop();
+                foreach (var chain in taken) { Fail(chain, fault); }
             }
         }
 
@@ -357,11 +402,15 @@ internal sealed class CommitQueue : IAsyncDisposable
             (connection, batch) = (opened, prepared);
         }
 
-        private async Task Drop()
+        private async ValueTask Drop()
         {
             if (connection is not { } dropped) { return; }
             connection = null;
-            try { await dropped.DisposeAsync(); }
+            try
+            {
+                if (dropped.FullState == System.Data.ConnectionState.Open) { await CommitBatch.Reset(dropped); }
+                await dropped.DisposeAsync();
+            }
             catch (Exception e) when (Postgres.IsAway(e)) { /* It is gone either way. */ }
         }
 

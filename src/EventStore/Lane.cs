@@ -20,6 +20,7 @@ internal sealed class Lane(StreamKey key, Store store)
     private readonly Lock gate = new();
     private readonly List<LaneWork> round = [];
     private readonly List<LaneWork> again = [];
+    private readonly List<LaneWork> answered = [];
     private Queue<LaneWork>? waiting;
     private bool running;
     private volatile bool stale;
@@ -112,11 +113,23 @@ internal sealed class Lane(StreamKey key, Store store)
             {
                 // The stream could not be read or folded, or the store is closed: everybody in this round hears it, and memory starts again from the log.
                 Forget();
-                foreach (var work in round) { work.Fail(fault); }
+                foreach (var work in round)
+                {
+                    if (!answered.Contains(work)) { Fail(work, fault); }
+                }
+
                 again.Clear();
             }
 
             store.Weigh(this);
+            if (answered.Count > 1)
+            {
+                foreach (var work in answered) { ThreadPool.UnsafeQueueUserWorkItem(static work => work.Answer(), work, preferLocal: true); }
+                answered.Clear();
+            }
+
+            LaneWork? last;
+            bool ended;
             lock (gate)
             {
                 if (Folds.Count > MaxFolds) { Folds.RemoveRange(0, Folds.Count - MaxFolds); }
@@ -133,13 +146,27 @@ internal sealed class Lane(StreamKey key, Store store)
                     if (!next.IsAbandoned) { round.Add(next); }
                 }
 
-                if (round.Count == 0)
-                {
-                    running = false;
-                    return;
-                }
+                last = answered.Count == 0 ? null : answered[0];
+                answered.Clear();
+                ended = round.Count == 0;
+                if (ended) { running = false; }
             }
+
+            // When the lane has ended, its one caller goes on here: there is nothing left that it could hold up.
+            if (ended)
+            {
+                last?.Answer();
+                return;
+            }
+
+            if (last is not null) { ThreadPool.UnsafeQueueUserWorkItem(static work => work.Answer(), last, preferLocal: true); }
         }
+    }
+
+    private void Fail(LaneWork work, Exception error)
+    {
+        work.Fail(error);
+        answered.Add(work);
     }
 
     private void Forget()
@@ -173,7 +200,12 @@ internal sealed class Lane(StreamKey key, Store store)
                 continue;
             }
 
-            if (work.Decide(this, version) is not { } unit) { continue; }
+            if (work.Decide(this, version) is not { } unit)
+            {
+                answered.Add(work);
+                continue;
+            }
+
             (decided ??= []).Add(work);
             events += unit.EventCount;
             version += unit.EventCount;
@@ -212,6 +244,7 @@ internal sealed class Lane(StreamKey key, Store store)
                     }
 
                     work.Succeed();
+                    answered.Add(work);
                     break;
                 case Outcome.Superseded:
                     again.Add(work);
@@ -222,15 +255,17 @@ internal sealed class Lane(StreamKey key, Store store)
                     break;
                 case Outcome.Duplicate when unit.Refusal() is null:
                     work.Recall(this);
+                    answered.Add(work);
                     break;
                 case Outcome.Waiting or Outcome.Conflict or Outcome.Archived or Outcome.Duplicate or Outcome.OwnershipLost or Outcome.Failed:
-                    work.Fail(unit.Refusal()!);
+                    Fail(work, unit.Refusal()!);
                     moved = true;
                     break;
             }
         }
 
         Bytes += bytes;
+        if (bytes > 0) { store.Appended(Key); }
         if (moved) { stale = true; }
         else if (events > 0 && allCommitted) { VerifiedAt = sentAt; }
     }
@@ -322,11 +357,12 @@ internal abstract class LaneWork
 
     public CommitUnit? Unit { get; protected set; }
 
+    /// <summary>Nobody waits any longer.</summary>
     public abstract bool IsAbandoned { get; }
 
     public abstract LaneFold FoldOf(Lane lane);
 
-    /// <summary>The unit to commit; null: it is answered already.</summary>
+    /// <summary>The unit to commit; null: its answer is there already.</summary>
     public abstract CommitUnit? Decide(Lane lane, long version);
 
     public abstract void Succeed();
@@ -335,42 +371,54 @@ internal abstract class LaneWork
     public abstract void Recall(Lane lane);
 
     public abstract void Fail(Exception error);
+
+    /// <summary>Tells the caller, who goes on within this call. Once, after one of the above.</summary>
+    public abstract void Answer();
 }
 
-internal sealed class LoadWork<TState>(StateFold<TState> fold, CancellationToken cancellation) : LaneWork where TState : class
+internal abstract class LaneWork<TAnswer>(CancellationToken cancellation) : LaneWork
 {
-    private readonly TaskCompletionSource<Loaded<TState>> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // Who waits with a token has stopped waiting by it. The answer's continuations run where Answer is called.
+    private readonly TaskCompletionSource<TAnswer> source = new();
+    private Exception? error;
 
-    public Task<Loaded<TState>> Answer => answer.Task;
+    public Task<TAnswer> Task => source.Task;
 
-    public override bool IsAbandoned => cancellation.IsCancellationRequested && answer.TrySetCanceled(cancellation);
+    public override bool IsAbandoned => cancellation.IsCancellationRequested;
+
+    protected TAnswer? Result { get; set; }
+
+    public override void Fail(Exception error) => this.error = error;
+
+    public override void Answer()
+    {
+        if (error is not null) { source.SetException(error); }
+        else { source.SetResult(Result!); }
+    }
+}
+
+internal sealed class LoadWork<TState>(StateFold<TState> fold, CancellationToken cancellation) : LaneWork<Loaded<TState>>(cancellation) where TState : class
+{
 
     public override LaneFold FoldOf(Lane lane) => lane.Fold(fold);
 
     public override CommitUnit? Decide(Lane lane, long version)
     {
         // What others of this round have decided is not durable yet: a reader gets what is.
-        answer.TrySetResult(new Loaded<TState>(lane.Fold(fold).State, lane.Version));
+        Result = new Loaded<TState>(lane.Fold(fold).State, lane.Version);
         return null;
     }
 
     public override void Succeed() => throw new InvalidOperationException("A load commits nothing.");
 
     public override void Recall(Lane lane) => Succeed();
-
-    public override void Fail(Exception error) => answer.TrySetException(error);
 }
 
-internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> request, CancellationToken cancellation) : LaneWork where TState : class
+internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> request, CancellationToken cancellation) : LaneWork<Decided<TState>>(cancellation) where TState : class
 {
-    private readonly TaskCompletionSource<Decided<TState>> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Decision? decision;
     private TState? after;
     private long versionAfter;
-
-    public Task<Decided<TState>> Answer => answer.Task;
-
-    public override bool IsAbandoned => cancellation.IsCancellationRequested && answer.TrySetCanceled(cancellation);
 
     public override LaneFold FoldOf(Lane lane) => lane.Fold(request.Fold);
 
@@ -385,7 +433,7 @@ internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> requ
             StoreLimits.Check("events a commit", decision.Events.Count, store.Limits.EventsPerCommit);
             if (decision.Events.Count == 0 && decision.Messages.Count == 0 && request.Handled is null && request.Inbox is null)
             {
-                answer.TrySetResult(new Decided<TState>(fold.Evolving, version, decision));
+                Result = new Decided<TState>(fold.Evolving, version, decision);
                 return null;
             }
 
@@ -419,14 +467,12 @@ internal sealed class DecideWork<TState>(Store store, DecideRequest<TState> requ
         catch (Exception fault)
         {
             // One caller's decision: the others of the lane go on.
-            answer.TrySetException(fault);
+            Fail(fault);
             return null;
         }
     }
 
-    public override void Succeed() => answer.TrySetResult(new Decided<TState>(after, versionAfter, decision!));
+    public override void Succeed() => Result = new Decided<TState>(after, versionAfter, decision!);
 
-    public override void Recall(Lane lane) => answer.TrySetResult(new Decided<TState>(lane.Fold(request.Fold).State, lane.Version, new Decision([], []), Unit!.Recorded));
-
-    public override void Fail(Exception error) => answer.TrySetException(error);
+    public override void Recall(Lane lane) => Result = new Decided<TState>(lane.Fold(request.Fold).State, lane.Version, new Decision([], []), Unit!.Recorded);
 }

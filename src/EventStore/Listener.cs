@@ -35,12 +35,23 @@ public sealed class Listener : IAsyncDisposable
     private readonly Lock gate = new();
     private readonly TaskCompletionSource listening = New();
     private readonly Lazy<Task> run;
+    private int ownSender;
 
     internal Listener(NpgsqlDataSource source, string schema, TimeProvider time)
     {
         (this.source, this.schema, this.time) = (source, schema, time);
         run = new Lazy<Task>(() => Task.Run(Run));
     }
+
+    /// <summary>The backend that sends this process's own signals, which it knows without them; 0: none.</summary>
+    internal int OwnSender
+    {
+        get => Volatile.Read(ref ownSender);
+        set => Volatile.Write(ref ownSender, value);
+    }
+
+    /// <summary>Told of what other processes interrupt before everybody else is.</summary>
+    internal Action<TenantId, Guid>? Interrupting { get; set; }
 
     /// <summary>A signal for this schema came, or the connection was made again, so that some may have been missed. Called on the listening thread: be quick.</summary>
     public event Action<string>? Signalled;
@@ -145,7 +156,7 @@ public sealed class Listener : IAsyncDisposable
     private void OnNotification(object sender, NpgsqlNotificationEventArgs heard)
     {
         if (heard.Channel == Interrupts) { OnInterruption(heard.Payload.Split(' ')); }
-        else if (heard.Payload == schema && waiters.ContainsKey(heard.Channel)) { Signal(heard.Channel); }
+        else if (heard.Payload == schema && heard.PID != OwnSender && waiters.ContainsKey(heard.Channel)) { Signal(heard.Channel); }
     }
 
     private void OnInterruption(string[] parts)
@@ -154,6 +165,7 @@ public sealed class Listener : IAsyncDisposable
         if (parts.Length != 4 || parts[0] != schema || parts[1] == sender || !TenantId.TryParse(parts[2], out var tenant) || !Guid.TryParse(parts[3], out var stream)) { return; }
         Action<TenantId, Guid>[] all;
         lock (gate) { all = [.. interrupted]; }
+        Interrupting?.Invoke(tenant, stream);
         foreach (var hear in all) { hear(tenant, stream); }
     }
 

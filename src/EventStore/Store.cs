@@ -67,10 +67,14 @@ public sealed partial class Store : IAsyncDisposable
 {
     internal const int PageSize = 500;
 
+    /// <summary>How often whoever waits for a stream looks for what other processes appended.</summary>
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
+
     private readonly StoreContext context;
     private readonly StoreOptions options;
     private readonly bool ownsSource;
     private readonly Wake wake;
+    private readonly StreamListeners listeners = new();
     private readonly Lock lanesGate = new();
     private readonly Dictionary<StreamKey, Lane> lanes = [];
     private readonly LinkedList<Lane> recent = new();
@@ -82,8 +86,12 @@ public sealed partial class Store : IAsyncDisposable
         this.ownsSource = ownsSource;
         context = new StoreContext(source, Platform.EventStore.Schema.Quote(options.Schema), options.Time, options.CommandTimeoutSeconds, options.Patience, options.Deadline);
         Limits = options.Limits;
-        Listener = new Listener(source, options.Schema, options.Time);
-        wake = new Wake(context, options.Schema);
+        Listener = new Listener(source, options.Schema, options.Time)
+        {
+            // Who begins again because of it must see what it was for.
+            Interrupting = (tenant, stream) => Invalidate(new StreamKey(tenant.Value, stream)),
+        };
+        wake = new Wake(context, options.Schema, backend => Listener.OwnSender = backend);
         Projection[] inline = [.. options.Projections.Where(one => one.Lifecycle == ProjectionLifecycle.Inline)];
         Inline = inline.Length == 0 ? null : new InlineProjections(context, Limits, inline);
         Queue = new CommitQueue(context, options.Committers, Inline, OnCommitted);
@@ -156,9 +164,22 @@ public sealed partial class Store : IAsyncDisposable
         var lane = LaneOf(new StreamKey(tenant.Value, streamId));
         var notBefore = Now - (long)(options.TrustMemory.TotalSeconds * context.Time.TimestampFrequency);
         if (options.TrustMemory > TimeSpan.Zero && lane.TryRead(fold, notBefore, out var loaded)) { return loaded; }
-        var work = new LoadWork<TState>(fold, cancellation) { NotBefore = notBefore };
-        lane.Enqueue(work);
-        return await work.Answer.WaitAsync(cancellation);
+        return await LoadFrom(lane, fold, notBefore, cancellation);
+    }
+
+    /// <summary>Begins to hear of what this process appends to a stream: ask for it, look at the stream, then wait.</summary>
+    public StreamListener Listen(TenantId tenant, Guid streamId) => listeners.Add(tenant, streamId);
+
+    /// <summary>The stream's state once it is as wanted, whichever process makes it so. What this process appends is heard at once and costs no query.</summary>
+    public async Task<Loaded<TState>> WaitUntil<TState>(TenantId tenant, Guid streamId, StateFold<TState> fold, Func<TState?, bool> wanted, CancellationToken cancellation) where TState : class
+    {
+        using var appended = Listen(tenant, streamId);
+        for (var notBefore = Now; ;)
+        {
+            var loaded = await LoadFrom(LaneOf(appended.Key), fold, notBefore, cancellation);
+            if (wanted(loaded.State)) { return loaded; }
+            notBefore = await appended.Next(Look, cancellation) ? 0 : Now;
+        }
     }
 
     public Task<Decided<TState>> Decide<TState>(DecideRequest<TState> request, CancellationToken cancellation) where TState : class
@@ -167,7 +188,7 @@ public sealed partial class Store : IAsyncDisposable
         if (request.Inbox is { } inbox) { Limits.Check(inbox); }
         var work = new DecideWork<TState>(this, request, cancellation);
         LaneOf(new StreamKey(request.Tenant.Value, request.StreamId)).Enqueue(work);
-        return cancellation.CanBeCanceled ? work.Answer.WaitAsync(cancellation) : work.Answer;
+        return cancellation.CanBeCanceled ? work.Task.WaitAsync(cancellation) : work.Task;
     }
 
     public async Task<InboxEntry?> Append(Commit commit, CancellationToken cancellation)
@@ -299,6 +320,9 @@ public sealed partial class Store : IAsyncDisposable
         return rows.ConvertAll(row => (row.Version, EventTypes.Read(row.Alias, row.Json), row.Json.Length));
     }
 
+    /// <summary>Something was appended to the lane's stream.</summary>
+    internal void Appended(StreamKey key) => listeners.Set(key);
+
     /// <summary>A lane's size has changed: the lanes that were used the longest ago make room.</summary>
     internal void Weigh(Lane lane)
     {
@@ -329,10 +353,22 @@ public sealed partial class Store : IAsyncDisposable
         }
     }
 
+    private static async Task<Loaded<TState>> LoadFrom<TState>(Lane lane, StateFold<TState> fold, long notBefore, CancellationToken cancellation) where TState : class
+    {
+        var work = new LoadWork<TState>(fold, cancellation) { NotBefore = notBefore };
+        lane.Enqueue(work);
+        return await work.Task.WaitAsync(cancellation);
+    }
+
     private async Task Settle(CommitUnit unit)
     {
         await Queue.Commit(new CommitChain([unit]));
-        foreach (var part in unit.Streams) { Invalidate(new StreamKey(unit.Tenant.Value, part.Id)); }
+        foreach (var part in unit.Streams)
+        {
+            Invalidate(new StreamKey(unit.Tenant.Value, part.Id));
+            listeners.Set(new StreamKey(unit.Tenant.Value, part.Id));
+        }
+
         if (unit.Refusal() is { } refusal) { throw refusal; }
     }
 

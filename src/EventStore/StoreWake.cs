@@ -5,23 +5,25 @@ namespace Platform.EventStore;
 
 /// <summary>
 /// Tells other processes, on a connection of its own and never within an append (NOTIFY takes a lock of the whole database at commit): at most one transaction each few
-/// milliseconds, however many signals there were.
+/// milliseconds, however many signals there were, the first at once.
 /// </summary>
 internal sealed class Wake : IAsyncDisposable
 {
-    private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan AfterFailure = TimeSpan.FromMilliseconds(500);
 
     private readonly StoreContext context;
     private readonly string payload;
+    private readonly Action<int> sendsAs;
     private readonly Channel<bool> signal = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource stop = new();
     private readonly Task run;
     private int channels;
 
-    public Wake(StoreContext context, string payload)
+    /// <param name="sendsAs">Told of the backend that sends, so that this process does not hear itself.</param>
+    public Wake(StoreContext context, string payload, Action<int> sendsAs)
     {
-        (this.context, this.payload) = (context, payload);
+        (this.context, this.payload, this.sendsAs) = (context, payload, sendsAs);
         run = Task.Run(Run);
     }
 
@@ -48,6 +50,7 @@ internal sealed class Wake : IAsyncDisposable
             try
             {
                 await using var connection = await context.Open(stop.Token);
+                sendsAs(connection.ProcessID);
                 await using var command = new NpgsqlCommand("select pg_notify(channel, $2) from unnest($1) as channel", connection) { CommandTimeout = context.CommandTimeoutSeconds };
                 var names = new NpgsqlParameter<string[]>();
                 command.Parameters.Add(names);
@@ -68,6 +71,7 @@ internal sealed class Wake : IAsyncDisposable
                 }
                 finally
                 {
+                    sendsAs(0);
                     await using var reset = new NpgsqlCommand("reset synchronous_commit", connection);
                     if (connection.FullState == System.Data.ConnectionState.Open) { await reset.ExecuteNonQueryAsync(CancellationToken.None); }
                 }

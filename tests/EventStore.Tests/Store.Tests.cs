@@ -267,19 +267,19 @@ public class Decisions
         await using var rig = await Rig.Start();
         var streams = Enumerable.Range(0, 6).Select(_ => Guid.NewGuid()).ToArray();
         using var done = new CancellationTokenSource();
-        var cuts = 0;
+        var (cuts, decided) = (0, 0);
         var cutter = Task.Run(async () =>
         {
             await using var admin = Npgsql.NpgsqlDataSource.Create(rig.Database.ConnectionString + ";Application Name=cutter;Pooling=false");
             while (!done.IsCancellationRequested)
             {
-                cuts += (await Sql.List<bool>(admin, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name <> 'cutter' and state = 'active' and pid <> pg_backend_pid()")).Count;
+                Interlocked.Add(ref cuts, (await Sql.List<bool>(admin, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name <> 'cutter' and state = 'active' and pid <> pg_backend_pid()")).Count);
             }
         }, Cancellation);
 
         await Task.WhenAll(Enumerable.Range(0, 24).Select(writer => Task.Run(async () =>
         {
-            for (var i = 0; i < 20; i++)
+            for (var i = 0; i < 20 || Volatile.Read(ref cuts) < 5; i++)
             {
                 // A caller asks again with another event: what was told as not done must not be there.
                 while (true)
@@ -287,6 +287,7 @@ public class Decisions
                     try
                     {
                         await rig.Store.Decide(Rig.Request(streams[(writer + i) % 6], new Counted(1)), Cancellation);
+                        Interlocked.Increment(ref decided);
                         break;
                     }
                     catch (StoreUnavailableException) { Cancellation.ThrowIfCancellationRequested(); }
@@ -296,8 +297,7 @@ public class Decisions
         await done.CancelAsync();
         await cutter;
 
-        Assert.True(cuts > 0);
-        Assert.Equal(480, await Sql.Value<long>(rig.Source, "select count(*) from mt_events"));
+        Assert.Equal(decided, await Sql.Value<long>(rig.Source, "select count(*) from mt_events"));
         await rig.AssertSound(gapless: false);
     }
 

@@ -3,27 +3,31 @@
 -- nothing can be refused any more, so a refusal leaves no hole in them.
 --
 -- Arrays come sorted by (tenant, id), and plans are nested loops in array order, so that two calls lock rows in the same order.
+--
+-- A call ends with the last parameter that it has something for: the rest are empty. Most calls have streams and events only, some messages. The committer's
+-- session plans as said above (generic plans; no sequential scans, hash and merge joins), which costs less than settings of the function.
 create function {schema}.pl_commit(
     -- streams that must not exist
     n_tenant varchar[], n_id uuid[], n_type varchar[], n_version bigint[], n_time timestamptz[],
     -- streams that must be at a version, and go to another
     x_tenant varchar[], x_id uuid[], x_expected bigint[], x_version bigint[], x_time timestamptz[],
-    -- streams that must be at a version (0: must not exist) and stay there
-    k_tenant varchar[], k_id uuid[], k_expected bigint[],
-    -- streams that may be at any version
-    a_tenant varchar[], a_id uuid[], a_type varchar[], a_count bigint[], a_time timestamptz[],
-    -- events; e_any (empty when a_* is) names the stream in a_*, whose version is added then
-    e_id uuid[], e_tenant varchar[], e_stream uuid[], e_version bigint[], e_any integer[], e_data jsonb[], e_type varchar[], e_dotnet varchar[], e_time timestamptz[],
+    -- events; e_any (below, empty when a_* is) names the stream in a_*, whose version is added then
+    e_id uuid[], e_tenant varchar[], e_stream uuid[], e_version bigint[], e_data jsonb[], e_type varchar[], e_dotnet varchar[], e_time timestamptz[],
     e_correlation varchar[], e_causation varchar[], e_headers jsonb[],
     -- messages that are handled now
-    h_tenant varchar[], h_id uuid[], h_owner bigint[],
-    -- commands from outside
-    i_tenant varchar[], i_command varchar[], i_hash bytea[], i_answer bytea[], i_time timestamptz[],
+    h_tenant varchar[] default '{}', h_id uuid[] default '{}', h_owner bigint[] default '{}',
     -- messages that leave
-    m_tenant varchar[], m_id uuid[], m_type varchar[], m_key varchar[], m_body text[], m_correlation varchar[], m_causation varchar[], m_headers jsonb[],
-    m_due timestamptz[], m_owner bigint[], m_time timestamptz[]
-) returns void language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+    m_tenant varchar[] default '{}', m_id uuid[] default '{}', m_type varchar[] default '{}', m_key varchar[] default '{}', m_body text[] default '{}',
+    m_correlation varchar[] default '{}', m_causation varchar[] default '{}', m_headers jsonb[] default '{}',
+    m_due timestamptz[] default '{}', m_owner bigint[] default '{}', m_time timestamptz[] default '{}',
+    -- commands from outside
+    i_tenant varchar[] default '{}', i_command varchar[] default '{}', i_hash bytea[] default '{}', i_answer bytea[] default '{}', i_time timestamptz[] default '{}',
+    -- streams that must be at a version (0: must not exist) and stay there
+    k_tenant varchar[] default '{}', k_id uuid[] default '{}', k_expected bigint[] default '{}',
+    -- streams that may be at any version
+    a_tenant varchar[] default '{}', a_id uuid[] default '{}', a_type varchar[] default '{}', a_count bigint[] default '{}', a_time timestamptz[] default '{}',
+    e_any integer[] default '{}'
+) returns void language plpgsql as $function$
 declare
     touched bigint;
     base bigint;
@@ -90,5 +94,13 @@ begin
         from unnest(e_id, e_tenant, e_stream, e_version, e_data, e_type, e_dotnet, e_time, e_correlation, e_causation, e_headers)
             as e (id, tenant, stream, version, data, type, dotnet, time, correlation, causation, headers);
     end if;
+end
+$function$;
+
+-- For a statement of its own: raises what pl_commit raises. Stable, so that it is asked once, before the rows of the statement are made.
+create function {schema}.pl_hold(counted bigint, wanted bigint) returns boolean language plpgsql stable as $function$
+begin
+    if counted <> wanted then raise exception 'stream version' using errcode = 'PL001'; end if;
+    return true;
 end
 $function$;
