@@ -9,6 +9,9 @@ internal readonly record struct EventRow(
 {
     public const string Columns = "e.seq_id, e.id, e.tenant_id, e.stream_id, s.type, e.version, e.type, e.data, e.timestamp, e.correlation_id, e.causation_id, e.headers";
 
+    /// <summary>As <see cref="Columns"/> without the stream's type, from mt_events alone.</summary>
+    public const string OwnColumns = "e.seq_id, e.id, e.tenant_id, e.stream_id, null::varchar, e.version, e.type, e.data, e.timestamp, e.correlation_id, e.causation_id, e.headers";
+
     /// <summary>The count of <see cref="Columns"/>: where further columns of a query begin.</summary>
     public const int Width = 12;
 

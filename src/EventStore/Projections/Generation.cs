@@ -190,15 +190,17 @@ internal sealed class Generation(Store store, Projection projection, NpgsqlConne
         if (missing.Count == 0) { return; }
         foreach (var key in missing) { documents[key] = null; }
 
+        // One look-up a document: a join reads the whole table for each page.
         await using var command = store.Context.Command(connection, $"""
-            select d.tenant_id, d.id, d.data from unnest($3::varchar[], $4::varchar[]) as k (tenant, id)
-            join {schema}.pl_documents d on d.projection = $1 and d.generation = $2 and d.tenant_id = k.tenant and d.id = k.id
+            select k.tenant, k.id, (select d.data from {schema}.pl_documents d where d.projection = $1 and d.generation = $2 and d.tenant_id = k.tenant and d.id = k.id)
+            from unnest($3::varchar[], $4::varchar[]) as k (tenant, id)
             """, projection.Name, number);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. missing.Select(key => key.Tenant)] });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. missing.Select(key => key.Id)] });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
+            if (reader.IsDBNull(2)) { continue; }
             var key = (reader.GetString(0), reader.GetString(1));
             try { documents[key] = Folding.Read(projection, reader.GetFieldValue<byte[]>(2)); }
             catch (JsonException broken) { unreadable[key] = $"Document '{key.Item2}' cannot be read: {broken.Message}"; }

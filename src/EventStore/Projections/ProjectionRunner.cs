@@ -21,6 +21,9 @@ public sealed record ProjectionStatus(
 public sealed class ProjectionRunner : IAsyncDisposable
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+
+    /// <summary>After a page that was not full: what is quiet is folded at once, what is busy in fewer, larger transactions.</summary>
+    private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan AfterFailure = TimeSpan.FromMilliseconds(200);
 
     private readonly Store store;
@@ -230,7 +233,7 @@ public sealed class ProjectionRunner : IAsyncDisposable
                 if (row.Version != projection.Version || row.Inline != inline || (inline && row.Live)) { continue; }
                 if (!building.TryGetValue(row.Number, out var generation)) { building[row.Number] = generation = new Generation(store, projection, connection, row.Number, row.Position); }
 
-                var events = await log.Read(connection, generation.Position, SealedLog.Page, stop.Token);
+                var events = await log.ReadAhead(connection, generation.Position, stop.Token);
                 if (events.Count > 0)
                 {
                     await generation.Fold(events, stop.Token);
@@ -244,7 +247,12 @@ public sealed class ProjectionRunner : IAsyncDisposable
                 folded++;
             }
 
-            if (folded > 0) { continue; }
+            if (folded > 0)
+            {
+                if (folded < SealedLog.Page) { await Task.Delay(Apart, stop.Token); }
+                continue;
+            }
+
             try { await signal.WaitAsync(Poll, stop.Token); }
             catch (TimeoutException) { /* The slow poll behind the signal. */ }
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Npgsql;
 
 namespace Platform.EventStore.Sealing;
@@ -6,7 +7,13 @@ namespace Platform.EventStore.Sealing;
 internal sealed class SealedLog(Store store)
 {
     /// <summary>Events read with one query.</summary>
-    public const int Page = 2_000;
+    public const int Page = 5_000;
+
+    /// <summary>Streams whose type is remembered.</summary>
+    private const int MaxTypes = 50_000;
+
+    private readonly ConcurrentDictionary<StreamKey, string?> types = [];
+    private (long After, Task<List<(long Position, EventRow Row)>?> Rows)? ahead;
 
     /// <summary>The last position given.</summary>
     public async Task<long> Last(NpgsqlConnection connection, CancellationToken cancellation)
@@ -36,41 +43,102 @@ internal sealed class SealedLog(Store store)
             rows.AddRange(EventRange.Pick(read, page));
         }
 
+        var typed = rows.ConvertAll(static row => (0L, row));
+        await AddTypes(connection, typed, cancellation);
+        return typed.ConvertAll(static one => one.Item2);
+    }
+
+    /// <summary>As <see cref="Read"/>, a page at a time. After a full one the next is read on a connection of its own while the caller works on this one.</summary>
+    public async Task<List<(long Position, EventRow Row)>> ReadAhead(NpgsqlConnection connection, long after, CancellationToken cancellation)
+    {
+        var known = ahead is { } begun && begun.After == after ? await begun.Rows.WaitAsync(cancellation) : null;
+        ahead = null;
+
+        // What was not there then may be there now.
+        var rows = known is { Count: > 0 } ? known : await Read(connection, after, Page, cancellation);
+        if (rows.Count == Page) { ahead = (rows[^1].Position, Further(rows[^1].Position, cancellation)); }
         return rows;
     }
 
     /// <summary>Rows after a position, with their positions; none: there is nothing further yet.</summary>
     public async Task<List<(long Position, EventRow Row)>> Read(NpgsqlConnection connection, long after, int limit, CancellationToken cancellation)
     {
-        var positions = new Dictionary<long, long>(limit);
+        var positions = new List<(long Seq, long Position)>(limit);
         await using (var command = store.Context.Command(connection, $"""
-            select s.first_position, s.seqs from {store.Context.Schema}.pl_seals s where s.last_position > $1 order by s.last_position limit $2
+            select s.first_position, s.seqs from {store.Context.Schema}.pl_seals s where s.last_position > $1 and s.first_position <= $1 + $2 order by s.last_position
             """))
         {
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = after });
-            command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+            command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = limit });
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            while (positions.Count < limit && await reader.ReadAsync(cancellation))
+            while (await reader.ReadAsync(cancellation))
             {
                 var first = reader.GetInt64(0);
                 var seqs = reader.GetFieldValue<long[]>(1);
-                for (var i = (int)Math.Max(0, after + 1 - first); i < seqs.Length && positions.Count < limit; i++) { positions.Add(seqs[i], first + i); }
+                for (var i = (int)Math.Max(0, after + 1 - first); i < seqs.Length && positions.Count < limit; i++) { positions.Add((seqs[i], first + i)); }
             }
         }
 
         if (positions.Count == 0) { return []; }
-        var sorted = positions.Keys.Order().ToArray();
-        var rows = new List<(long Position, EventRow Row)>(sorted.Length);
-        await using (var command = EventRange.Command(store.Context, connection, sorted))
+        positions.Sort();
+        var rows = new List<(long Position, EventRow Row)>(positions.Count);
+        await using (var command = EventRange.Command(store.Context, connection, [.. positions.Select(one => one.Seq)]))
         await using (var reader = await command.ExecuteReaderAsync(cancellation))
         {
-            while (await reader.ReadAsync(cancellation))
+            // Both by number. Others of the range, not sealed or further on, are passed over.
+            for (var next = 0; next < positions.Count && await reader.ReadAsync(cancellation);)
             {
-                if (positions.TryGetValue(reader.GetInt64(0), out var position)) { rows.Add((position, EventRow.From(reader))); }
+                var seq = reader.GetInt64(0);
+                while (next < positions.Count && positions[next].Seq < seq) { next++; }
+                if (next < positions.Count && positions[next].Seq == seq) { rows.Add((positions[next++].Position, EventRow.From(reader))); }
             }
         }
 
-        rows.Sort((a, b) => a.Position.CompareTo(b.Position));
+        await AddTypes(connection, rows, cancellation);
+        for (var i = 1; i < rows.Count; i++)
+        {
+            if (rows[i].Position > rows[i - 1].Position) { continue; }
+            rows.Sort(static (a, b) => a.Position.CompareTo(b.Position));
+            break;
+        }
+
         return rows;
+    }
+
+    /// <summary>Null: it could not be read now, and will be asked for again.</summary>
+    private async Task<List<(long Position, EventRow Row)>?> Further(long after, CancellationToken cancellation)
+    {
+        try
+        {
+            await using var connection = await store.Source.OpenConnectionAsync(cancellation);
+            return await Read(connection, after, Page, cancellation);
+        }
+        catch (Exception e) when (e is OperationCanceledException || Postgres.IsAway(e) || e is PostgresException) { return null; }
+    }
+
+    /// <summary>A stream keeps its type, so what was read once is remembered.</summary>
+    private async Task AddTypes(NpgsqlConnection connection, List<(long Position, EventRow Row)> rows, CancellationToken cancellation)
+    {
+        if (types.Count > MaxTypes) { types.Clear(); }
+        var missing = new HashSet<StreamKey>();
+        foreach (var (_, row) in rows)
+        {
+            var key = new StreamKey(row.Tenant, row.StreamId);
+            if (!types.ContainsKey(key)) { missing.Add(key); }
+        }
+
+        if (missing.Count > 0)
+        {
+            await using var command = store.Context.Command(connection, $"""
+                select k.tenant, k.id, (select s.type from {store.Context.Schema}.mt_streams s where s.tenant_id = k.tenant and s.id = k.id) from unnest($1::varchar[], $2::uuid[]) as k (tenant, id)
+                """);
+            command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. missing.Select(key => key.Tenant)] });
+            command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. missing.Select(key => key.Id)] });
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation)) { types[new StreamKey(reader.GetString(0), reader.GetGuid(1))] = reader.IsDBNull(2) ? null : reader.GetString(2); }
+        }
+
+        var all = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(rows);
+        foreach (ref var one in all) { one.Row = one.Row with { StreamType = types.GetValueOrDefault(new StreamKey(one.Row.Tenant, one.Row.StreamId)) }; }
     }
 }

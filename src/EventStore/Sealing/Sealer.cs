@@ -23,6 +23,9 @@ public sealed class Sealer : IAsyncDisposable
     internal const int MaxBatch = 5_000;
 
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+
+    /// <summary>After a batch that was not full. What is quiet is sealed at once; what is busy in fewer, larger batches, each of which every reader pays for.</summary>
+    private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan AfterFailure = TimeSpan.FromMilliseconds(200);
     private static readonly Meter Meter = new("Platform.EventStore.Sealing");
     private static readonly Counter<long> SealedEvents = Meter.CreateCounter<long>("platform.sealer.events", "{event}");
@@ -101,6 +104,7 @@ public sealed class Sealer : IAsyncDisposable
                             BatchTime.Record(TimeProvider.System.GetElapsedTime(began).TotalMilliseconds);
                             store.Listener.Signal(Listener.Sealed);
                             store.NotifySealed();
+                            if (count < MaxBatch) { await Task.Delay(Apart, stop.Token); }
                             continue;
                         }
 
