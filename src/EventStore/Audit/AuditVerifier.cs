@@ -62,14 +62,20 @@ public static class AuditVerifier
         var (checkpoints, forged) = Read(notes, key, tenant);
         var check = new TreeCheck(checkpoints);
         var sealedSeqs = new List<long>();
-        await foreach (var (seqs, hashes) in Leaves(store, connection, tenant, check, cancellation))
+
+        // One page is hashed while the next is read.
+        var hashing = Task.CompletedTask;
+        await foreach (var (seqs, hashes, gap) in Leaves(store, connection, tenant, cancellation))
         {
+            var rows = gap is null ? await Events(store, connection, tenant, seqs, cancellation) : [];
+            await hashing;
+            if (gap is not null) { check.Find(AuditFault.Deleted, check.Size, gap); }
             if (check.Finding is not null) { break; }
-            var rows = await Events(store, connection, tenant, seqs, cancellation);
             sealedSeqs.AddRange(seqs);
-            check.Add(seqs, hashes, rows);
+            hashing = Task.Run(() => check.Add(seqs, hashes, rows), CancellationToken.None);
         }
 
+        await hashing;
         check.Finish();
         if (check.Finding is null && await Unsealed(store, connection, tenant, sealedSeqs, cancellation) is { } inserted) { check.Find(AuditFault.Inserted, check.Size, inserted); }
         return new AuditReport(tenant.Value, check.Size, checkpoints.Count, check.Finding ?? forged);
@@ -89,8 +95,9 @@ public static class AuditVerifier
         line.Write("\"}\n"u8);
         await Flush(line, target, cancellation);
 
-        await foreach (var (seqs, hashes) in Leaves(store, connection, tenant, null, cancellation))
+        await foreach (var (seqs, hashes, gap) in Leaves(store, connection, tenant, cancellation))
         {
+            if (gap is not null) { break; }
             var rows = await Events(store, connection, tenant, seqs, cancellation);
             for (var i = 0; i < seqs.Length; i++)
             {
@@ -188,10 +195,11 @@ public static class AuditVerifier
         return (checkpoints, forged);
     }
 
-    /// <summary>Leaves in order, many a page.</summary>
-    private static async IAsyncEnumerable<(long[] Seqs, byte[] Hashes)> Leaves(Store store, NpgsqlConnection connection, TenantId tenant, TreeCheck? check, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>Leaves in order, many a page; at a gap the last one says what is missing.</summary>
+    private static async IAsyncEnumerable<(long[] Seqs, byte[] Hashes, string? Gap)> Leaves(Store store, NpgsqlConnection connection, TenantId tenant, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
-        for (long next = 0; ;)
+        string? gap = null;
+        for (long next = 0; gap is null;)
         {
             var seqs = new List<long>();
             var hashes = new List<byte>();
@@ -202,8 +210,8 @@ public static class AuditVerifier
                 {
                     if (reader.GetInt64(0) != next)
                     {
-                        check?.Find(AuditFault.Deleted, next, $"The leaves from {next} to {reader.GetInt64(0) - 1} are gone.");
-                        yield break;
+                        gap = $"The leaves from {next} to {reader.GetInt64(0) - 1} are gone.";
+                        break;
                     }
 
                     var some = reader.GetFieldValue<long[]>(1);
@@ -213,9 +221,11 @@ public static class AuditVerifier
                 }
             }
 
-            if (seqs.Count == 0) { yield break; }
-            yield return ([.. seqs], [.. hashes]);
+            if (seqs.Count == 0 && gap is null) { yield break; }
+            if (seqs.Count > 0) { yield return ([.. seqs], [.. hashes], null); }
         }
+
+        yield return ([], [], gap);
     }
 
     private static async Task<Dictionary<long, EventRow>> Events(Store store, NpgsqlConnection connection, TenantId tenant, long[] seqs, CancellationToken cancellation)
@@ -237,6 +247,19 @@ public static class AuditVerifier
     private static async Task<string?> Unsealed(Store store, NpgsqlConnection connection, TenantId tenant, List<long> sealedSeqs, CancellationToken cancellation)
     {
         var known = sealedSeqs.ToHashSet();
+
+        // Every sealed one has been found: when there are no more than these and those that wait, there is no other.
+        await using (var count = store.Context.Command(
+            connection,
+            $"""
+            select (select count(*) from {store.Context.Schema}.mt_events where tenant_id = $1)
+                 - (select count(*) from {store.Context.Schema}.mt_events e where e.tenant_id = $1 and e.seq_id in (select s from {store.Context.Schema}.pl_pending, unnest(seqs) s))
+            """,
+            tenant.Value))
+        {
+            if ((long)(await count.ExecuteScalarAsync(cancellation))! == known.Count) { return null; }
+        }
+
         await using (var pending = store.Context.Command(connection, $"select s from {store.Context.Schema}.pl_pending, unnest(seqs) s"))
         await using (var reader = await pending.ExecuteReaderAsync(cancellation))
         {

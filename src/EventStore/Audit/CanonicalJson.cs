@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 
@@ -122,42 +123,39 @@ public static class CanonicalJson
     /// <summary>Rewrites an object's members, already canonical in themselves, in the order of their keys.</summary>
     private static void Sort(ArrayBufferWriter<byte> target, int start, Span<(int Start, int KeyEnd, int End)> members)
     {
-        var copy = target.WrittenSpan[start..].ToArray();
-        var order = members.ToArray();
-        Array.Sort(order, (a, b) => Key(copy, start, a).SequenceCompareTo(Key(copy, start, b)));
-        for (var i = 1; i < order.Length; i++)
+        // What was written is as long as what is to be written: only the order of the pieces changes, within the same bytes.
+        var written = MemoryMarshal.AsMemory(target.WrittenMemory).Span[start..];
+        var rented = ArrayPool<byte>.Shared.Rent(written.Length);
+        try
         {
-            if (Key(copy, start, order[i - 1]).SequenceEqual(Key(copy, start, order[i]))) { throw new JsonException("A member stands twice in one object."); }
-        }
+            written.CopyTo(rented);
+            ReadOnlyMemory<byte> copy = rented.AsMemory(0, written.Length);
+            members.Sort((a, b) => Key(copy, start, a).SequenceCompareTo(Key(copy, start, b)));
+            var at = 1;
+            for (var i = 0; i < members.Length; i++)
+            {
+                if (i > 0)
+                {
+                    if (Key(copy, start, members[i - 1]).SequenceEqual(Key(copy, start, members[i]))) { throw new JsonException("A member stands twice in one object."); }
+                    written[at++] = (byte)',';
+                }
 
-        // What was written is as long as what is to be written: only the order of the pieces changes.
-        var whole = new byte[copy.Length];
-        var at = 0;
-        whole[at++] = (byte)'{';
-        for (var i = 0; i < order.Length; i++)
+                var piece = copy.Span[(members[i].Start - start)..(members[i].End - start)];
+                piece.CopyTo(written[at..]);
+                at += piece.Length;
+            }
+        }
+        finally
         {
-            if (i > 0) { whole[at++] = (byte)','; }
-            var piece = copy.AsSpan(order[i].Start - start, order[i].End - order[i].Start);
-            piece.CopyTo(whole.AsSpan(at));
-            at += piece.Length;
+            ArrayPool<byte>.Shared.Return(rented);
         }
-
-        Rewind(target, start, whole);
-    }
-
-    private static void Rewind(ArrayBufferWriter<byte> target, int start, byte[] whole)
-    {
-        var head = target.WrittenSpan[..start].ToArray();
-        target.ResetWrittenCount();
-        target.Write(head);
-        target.Write(whole);
     }
 
     private static int Compare(ReadOnlySpan<byte> written, (int Start, int KeyEnd, int End) a, (int Start, int KeyEnd, int End) b) =>
         written[(a.Start + 1)..(a.KeyEnd - 1)].SequenceCompareTo(written[(b.Start + 1)..(b.KeyEnd - 1)]);
 
-    private static ReadOnlySpan<byte> Key(byte[] copy, int start, (int Start, int KeyEnd, int End) member) =>
-        copy.AsSpan(member.Start - start + 1, member.KeyEnd - member.Start - 2);
+    private static ReadOnlySpan<byte> Key(ReadOnlyMemory<byte> copy, int start, (int Start, int KeyEnd, int End) member) =>
+        copy.Span.Slice(member.Start - start + 1, member.KeyEnd - member.Start - 2);
 
     private static void String(ref Utf8JsonReader reader, ArrayBufferWriter<byte> target)
     {
