@@ -42,6 +42,9 @@ public sealed class Node : IAsyncDisposable
 {
     private static readonly TimeSpan CheckpointEvery = TimeSpan.FromMinutes(1);
 
+    /// <summary>A step of a run looks at what the step before it has just committed here. What another node commits is seen this much later at most, or when it interrupts.</summary>
+    private static readonly TimeSpan TrustMemory = TimeSpan.FromMilliseconds(100);
+
     private readonly NpgsqlDataSource source;
     private readonly ServiceProvider services;
     private readonly CancellationTokenSource stop = new();
@@ -112,7 +115,16 @@ public sealed class Node : IAsyncDisposable
         try
         {
             var store = await Store.Open(
-                new StoreOptions { DataSource = source, Schema = options.Schema, EventTypes = Table.EventTypes(), Projections = Projections, Redact = redaction.Apply, Time = options.Time },
+                new StoreOptions
+                {
+                    DataSource = source,
+                    Schema = options.Schema,
+                    EventTypes = Table.EventTypes(),
+                    Projections = Projections,
+                    Redact = redaction.Apply,
+                    Time = options.Time,
+                    TrustMemory = TrustMemory,
+                },
                 cancellation);
             return new Node(options, source, store, Services(options, store));
         }

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using System.Threading.Channels;
 using Platform.Domain.Capabilities;
 using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
@@ -36,10 +35,6 @@ public sealed record StartedUndo(UndoId Undo, IReadOnlyList<Guid> Messages);
 public sealed class Runs(Node node)
 {
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
-
-    /// <summary>Commits of others wake a follower too: the more often it found nothing new, the longer it lets them gather.</summary>
-    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan PausePerVainLook = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Checks a daemon against the capabilities and agents of this installation.</summary>
     public CheckedDaemon Check(string yaml)
@@ -163,39 +158,18 @@ public sealed class Runs(Node node)
     /// <param name="after">The version to go on after.</param>
     public async IAsyncEnumerable<RecordedEvent> Follow(TenantId tenant, Guid stream, long after, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var committed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
-        void Wake(int events) => committed.Writer.TryWrite(true);
-        node.Store.Committed += Wake;
-        try
+        using var appended = node.Store.Listen(tenant, stream);
+        for (var next = after + 1; ;)
         {
-            var vain = 0;
-            for (var next = after + 1; ;)
+            await foreach (var recorded in node.Store.Fetch(tenant, stream, next, cancellation: cancellation))
             {
-                var before = next;
-                await foreach (var recorded in node.Store.Fetch(tenant, stream, next, cancellation: cancellation))
-                {
-                    next = recorded.Version + 1;
-                    yield return recorded;
-                    if (IsEnd(recorded)) { yield break; }
-                }
-
-                vain = next == before ? vain + 1 : 0;
-                if (vain > 1) { await Task.Delay(PausePerVainLook * vain > LongestPause ? LongestPause : PausePerVainLook * vain, cancellation); }
-                await Heard();
+                next = recorded.Version + 1;
+                yield return recorded;
+                if (IsEnd(recorded)) { yield break; }
             }
-        }
-        finally
-        {
-            node.Store.Committed -= Wake;
-        }
 
-        // Another node may be the one that works on it: its commits are not heard here.
-        async Task Heard()
-        {
-            using var look = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            look.CancelAfter(Look);
-            try { await committed.Reader.ReadAsync(look.Token); }
-            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested) { /* Time to look. */ }
+            // Another node may be the one that works on it: its commits are not heard here.
+            await appended.Next(Look, cancellation);
         }
     }
 

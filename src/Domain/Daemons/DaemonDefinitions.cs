@@ -10,6 +10,7 @@ public static class DaemonDefinitions
     public const int MaxRemembered = 256;
 
     private static readonly ConcurrentDictionary<string, DaemonDefinition> Known = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<string, DaemonDefinition> ReadSound = new(StringComparer.Ordinal);
 
     public static DaemonDefinition Of(Run run) => Of(run.Started);
 
@@ -34,6 +35,23 @@ public static class DaemonDefinitions
         var definition = DaemonParser.Parse(text).Definition ?? throw new ArgumentException($"The text of daemon {hash} cannot be read.", nameof(text));
         Remember(definition);
         return definition;
+    }
+
+    /// <summary>The daemon of a text that has no errors, read once however often it is started; null where it has, or was not read yet.</summary>
+    internal static DaemonDefinition? Sound(string text) => ReadSound.TryGetValue(ContentHash.Of(text), out var sound) ? sound : null;
+
+    /// <summary>Reads a text whose errors somebody waits for.</summary>
+    internal static DaemonParseResult Read(string text)
+    {
+        var parsed = DaemonParser.Parse(text);
+        if (parsed is { HasErrors: false, Definition: { } definition })
+        {
+            if (ReadSound.Count >= MaxRemembered) { ReadSound.Clear(); }
+            ReadSound[definition.Hash] = definition;
+            Remember(definition);
+        }
+
+        return parsed;
     }
 
     internal static void Remember(DaemonDefinition definition)

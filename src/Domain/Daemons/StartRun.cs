@@ -73,10 +73,15 @@ public static class StartRunHandler
             return new Problem("daemon.too-large", FormattableString.Invariant($"The daemon's file has {command.Daemon.Length} characters, at most {MaxDaemonCharacters} are allowed."));
         }
 
-        var parsed = DaemonParser.Parse(command.Daemon);
-        if (parsed.HasErrors || parsed.Definition is not { } daemon)
+        if (DaemonDefinitions.Sound(command.Daemon) is not { } daemon)
         {
-            return new Problem("daemon.invalid", string.Join("\n", parsed.Diagnostics.Where(d => d.Severity == Severity.Error).Take(10)));
+            var parsed = DaemonDefinitions.Read(command.Daemon);
+            if (parsed.HasErrors || parsed.Definition is not { } read)
+            {
+                return new Problem("daemon.invalid", string.Join("\n", parsed.Diagnostics.Where(d => d.Severity == Severity.Error).Take(10)));
+            }
+
+            daemon = read;
         }
 
         var (bound, problem) = RunInputs.Bind(daemon, command.Inputs);
@@ -96,9 +101,8 @@ public static class StartRunHandler
     {
         cancellation.ThrowIfCancellationRequested();
         var versions = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        if (DaemonParser.Parse(command.Daemon).Definition is { } daemon)
+        if ((DaemonDefinitions.Sound(command.Daemon) ?? DaemonDefinitions.Read(command.Daemon).Definition) is { } daemon)
         {
-            DaemonDefinitions.Remember(daemon);
             foreach (var tool in StageTree.All(daemon).OfType<ToolStage>())
             {
                 if (capabilities.Find(tool.Capability) is { } found) { versions[tool.Capability] = found.Descriptor.Version; }
