@@ -10,8 +10,8 @@ namespace Platform.EventStore;
 /// both are busy the next batch grows by itself. A chain that is refused fails alone; the others of its batch go again.
 /// </summary>
 /// <remarks>
-/// A committer that rests is set going by the caller whose chain comes first, in the caller's own flow: a writer that is alone waits for the server and for no other
-/// thread. What waits when that batch is through is taken up by a thread of the pool.
+/// A committer that rests is set going by the caller whose chain comes first. While each transaction is of one chain, that is in the caller's own flow: a writer that is
+/// alone waits for the server and for no other thread. Where several write, a thread of the pool does it: by the time it gets to it, the others have come too.
 /// </remarks>
 internal sealed class CommitQueue : IAsyncDisposable
 {
@@ -41,6 +41,9 @@ internal sealed class CommitQueue : IAsyncDisposable
     private readonly TaskCompletionSource allRest = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool closing;
 
+    /// <summary>The last transaction was of one chain: whoever comes next is probably alone as well.</summary>
+    private volatile bool alone = true;
+
     /// <param name="inline">Null: there is none.</param>
     /// <param name="committed">Called after each transaction: how many events, and whether messages without an owner.</param>
     public CommitQueue(StoreContext context, int committers, InlineProjections? inline, Action<int, bool> committed)
@@ -62,7 +65,12 @@ internal sealed class CommitQueue : IAsyncDisposable
             catch (Exception closed) when (closed is ChannelClosedException or OperationCanceledException) { throw new StoreUnavailableException("The store is closed."); }
         }
 
-        if (Wake() is { } committer) { await committer.Once(); }
+        if (Wake() is { } committer)
+        {
+            if (alone) { await committer.Once(); }
+            else { committer.Start(); }
+        }
+
         await chain.Done;
     }
 
@@ -132,8 +140,10 @@ internal sealed class CommitQueue : IAsyncDisposable
         public async Task Once()
         {
             await CommitNext();
-            if (deferred.Count > 0 || !queue.Rest(this)) { ThreadPool.UnsafeQueueUserWorkItem(static committer => _ = committer.Run(), this, preferLocal: false); }
+            if (deferred.Count > 0 || !queue.Rest(this)) { Start(); }
         }
+
+        public void Start() => ThreadPool.UnsafeQueueUserWorkItem(static committer => _ = committer.Run(), this, preferLocal: false);
 
         public ValueTask Close() => Drop();
 
@@ -148,7 +158,9 @@ internal sealed class CommitQueue : IAsyncDisposable
             try
             {
                 Take();
-                if (taken.Count > 0) { await CommitTaken(); }
+                if (taken.Count == 0) { return; }
+                queue.alone = taken.Count == 1;
+                await CommitTaken();
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
