@@ -241,7 +241,7 @@ public sealed class ProjectionRunner : IAsyncDisposable
                     lock (gate) { positions[projection.Name] = generation.Position; }
                 }
 
-                if (row.Live || events.Count == SealedLog.Page) { continue; }
+                if (row.Live || events.Count == SealedLog.AheadPage) { continue; }
                 if (!inline) { await generation.TakeOver(stop.Token); }
                 else if (!await generation.TakeOverInline(log, stop.Token)) { continue; }
                 folded++;
@@ -249,7 +249,7 @@ public sealed class ProjectionRunner : IAsyncDisposable
 
             if (folded > 0)
             {
-                if (folded < SealedLog.Page) { await Task.Delay(Apart, stop.Token); }
+                if (folded < SealedLog.AheadPage) { await Task.Delay(Apart, stop.Token); }
                 continue;
             }
 

@@ -7,7 +7,10 @@ namespace Platform.EventStore.Sealing;
 internal sealed class SealedLog(Store store)
 {
     /// <summary>Events read with one query.</summary>
-    public const int Page = 5_000;
+    public const int Page = 2_000;
+
+    /// <summary>Events of a page that is read ahead: what catches up has many, and each page costs a transaction.</summary>
+    public const int AheadPage = 5_000;
 
     /// <summary>Streams whose type is remembered.</summary>
     private const int MaxTypes = 50_000;
@@ -55,8 +58,8 @@ internal sealed class SealedLog(Store store)
         ahead = null;
 
         // What was not there then may be there now.
-        var rows = known is { Count: > 0 } ? known : await Read(connection, after, Page, cancellation);
-        if (rows.Count == Page) { ahead = (rows[^1].Position, Further(rows[^1].Position, cancellation)); }
+        var rows = known is { Count: > 0 } ? known : await Read(connection, after, AheadPage, cancellation);
+        if (rows.Count == AheadPage) { ahead = (rows[^1].Position, Further(rows[^1].Position, cancellation)); }
         return rows;
     }
 
@@ -111,7 +114,7 @@ internal sealed class SealedLog(Store store)
         try
         {
             await using var connection = await store.Source.OpenConnectionAsync(cancellation);
-            return await Read(connection, after, Page, cancellation);
+            return await Read(connection, after, AheadPage, cancellation);
         }
         catch (Exception e) when (e is OperationCanceledException || Postgres.IsAway(e) || e is PostgresException) { return null; }
     }
