@@ -9,6 +9,7 @@ namespace Platform.Bench;
 internal sealed class Ground : IAsyncDisposable
 {
     private readonly EmbeddedCluster cluster;
+    private int disposed;
 
     private Ground(Settings settings, EmbeddedCluster cluster)
     {
@@ -58,6 +59,7 @@ internal sealed class Ground : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref disposed, 1) != 0) { return; }
         await cluster.DisposeAsync();
         Directory.Delete(Settings.DataFolder, recursive: true);
     }
