@@ -10,6 +10,7 @@ internal sealed class Relay : IAsyncDisposable
     private readonly EndPoint server;
     private readonly Lock gate = new();
     private readonly List<Socket> open = [];
+    private readonly List<Task> carrying = [];
     private readonly Socket listener;
     private readonly Task accepting;
     private bool cut;
@@ -47,6 +48,7 @@ internal sealed class Relay : IAsyncDisposable
         Cut();
         listener.Dispose();
         await accepting;
+        await Task.WhenAll(carrying);
     }
 
     private async Task Accept()
@@ -63,15 +65,14 @@ internal sealed class Relay : IAsyncDisposable
             {
                 if (cut)
                 {
-                    client.Dispose();
-                    onward.Dispose();
+                    Close(client, onward);
                     continue;
                 }
 
                 open.AddRange([client, onward]);
             }
 
-            _ = Carry(client, onward);
+            carrying.Add(Carry(client, onward));
         }
     }
 
