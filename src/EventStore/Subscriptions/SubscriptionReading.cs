@@ -37,6 +37,7 @@ internal sealed class SubscriptionReading(Store store, Subscription subscription
                 outage = rows.Count > 0 ? await Hand(rows, cancellation) : null;
                 if (outage is null)
                 {
+                    if (outages > 0) { await Say($"update {schema}.pl_subscriptions set error = null where name = $1", cancellation); }
                     outages = 0;
                     if (rows.Count == 0) { await Wait(signal, cancellation); }
                     continue;
