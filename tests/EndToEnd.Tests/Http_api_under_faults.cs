@@ -5,20 +5,35 @@ using Signal = Platform.EndToEnd.Tests.PlatformProcess.Signal;
 
 namespace Platform.EndToEnd.Tests;
 
-/// <summary>Servers that are told to leave, that lose their database, and that share their folder. Each test has its own.</summary>
-[Collection(nameof(One_at_a_time))]
-public sealed class Http_api_under_faults
+/// <summary>A folder whose database runs all the time, so that each test's servers need not start it.</summary>
+public sealed class A_folder_with_its_database : IAsyncLifetime
 {
+    public DataFolder Place { get; } = new();
+
+    public async ValueTask InitializeAsync()
+    {
+        var started = await Place.Run("db", "start");
+        Assert.True(started.Code == 0, started.ToString());
+    }
+
+    public ValueTask DisposeAsync() => Place.DisposeAsync();
+}
+
+/// <summary>Servers that are told to leave, that lose their database, and that share their folder. Each test has its own servers.</summary>
+[Collection(nameof(One_at_a_time))]
+public sealed class Http_api_under_faults(A_folder_with_its_database shared) : IClassFixture<A_folder_with_its_database>
+{
+    private readonly DataFolder place = shared.Place;
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Told_to_leave_it_gives_a_long_stage_back_and_the_next_one_completes_the_run()
     {
-        await using var place = new DataFolder();
         string run;
         await using (var server = await Server.Start(place, "--drain", "1"))
         {
-            run = (string)(await server.Post("/v1/runs", new JsonObject { ["daemon"] = Daemons.Sleeps("8") })).Json["id"]!;
+            run = (string)(await server.Post("/v1/runs", new JsonObject { ["daemon"] = Daemons.Sleeps("5") })).Json["id"]!;
             using var events = await Events.Open(server, $"/v1/runs/{run}/events");
             await events.Until(e => e.Type == "stage_started" && e.Data.Contains("\"wait\"", StringComparison.Ordinal));
 
@@ -41,7 +56,6 @@ public sealed class Http_api_under_faults
     [Fact]
     public async Task Told_to_leave_it_lets_a_short_stage_end_and_told_twice_it_leaves_at_once()
     {
-        await using var place = new DataFolder();
         string run;
         await using (var server = await Server.Start(place, "--drain", "60"))
         {
@@ -67,8 +81,6 @@ public sealed class Http_api_under_faults
     [Fact]
     public async Task Without_its_database_it_lives_says_so_and_heals_by_itself()
     {
-        await using var place = new DataFolder();
-        Assert.Equal(0, (await place.Run("db", "start")).Code);
         await using var server = await Server.Start(place);
         using var events = await Events.Open(server, "/v1/events?type=run_completed&after=0");
         var before = (string)(await server.Run(Daemons.Hello))["id"]!;
@@ -97,29 +109,30 @@ public sealed class Http_api_under_faults
     [Fact]
     public async Task A_command_beside_it_shares_its_database_and_each_outlives_the_other()
     {
-        await using var place = new DataFolder();
-        var quick = place.Write("quick.yaml", Daemons.Hello);
-        var slow = place.Write("slow.yaml", Daemons.Sleeps("4"));
-        await using var server = await Server.Start(place);
+        // Of its own: the last one to leave stops the database.
+        await using var own = new DataFolder();
+        var quick = own.Write("quick.yaml", Daemons.Hello);
+        var slow = own.Write("slow.yaml", Daemons.Sleeps("4"));
+        await using var server = await Server.Start(own);
 
-        var beside = await place.Run("run", quick, "--json");
+        var beside = await own.Run("run", quick, "--json");
         Assert.True(beside.Code == 0, beside.ToString());
         Assert.Equal("completed", (string?)(await server.Get($"/v1/runs/{beside.Json["id"]}")).Json["status"]);
         await server.Run(Daemons.Hello);
         Assert.Equal(HttpStatusCode.OK, (await server.Get("/health/ready")).Status);
 
-        await using var going = place.Start("run", slow);
+        await using var going = own.Start("run", slow);
         await going.Line(line => line.Contains("ok ", StringComparison.Ordinal) && line.Contains("quick", StringComparison.Ordinal));
         Assert.Equal(0, (await server.Stop()).Code);
         var end = await going.End();
         Assert.True(end.Code == 0, end.ToString());
         Assert.Contains("Done.", end.Out, StringComparison.Ordinal);
+        Assert.Null((await own.Run("db", "status", "--json")).Json["pid"]);
     }
 
     [Fact]
     public async Task With_a_token_it_answers_who_has_it_and_nobody_else()
     {
-        await using var place = new DataFolder();
         const string token = "0123456789abcdef0123456789abcdef";
         var file = place.Write("token", token + "\n");
         await using (var server = await Server.Start(place, "--listen", "0.0.0.0:0", "--token-file", file))

@@ -49,11 +49,11 @@ public sealed class Access(string? token, IReadOnlyCollection<string>? hosts)
     /// <summary>Probes of a supervisor carry no token, and are told nothing but how it goes.</summary>
     private static bool IsOpen(PathString path) => path.StartsWithSegments("/health", StringComparison.Ordinal);
 
-    /// <summary>Fetch Metadata and the Origin header, as browsers send them. Following a link is no call of a page.</summary>
+    /// <summary>Fetch Metadata, or from older browsers the Origin header. Following a link is no call of a page.</summary>
     private static bool IsFromAnotherSite(HttpRequest request)
     {
         var site = request.Headers["Sec-Fetch-Site"].ToString();
-        if (site is not ("" or "same-origin" or "none")) { return !(HttpMethods.IsGet(request.Method) && request.Headers["Sec-Fetch-Mode"] == "navigate"); }
+        if (site.Length > 0) { return site is not ("same-origin" or "none") && !(HttpMethods.IsGet(request.Method) && request.Headers["Sec-Fetch-Mode"] == "navigate"); }
         var origin = request.Headers.Origin.ToString();
         return origin.Length > 0 && !(Uri.TryCreate(origin, UriKind.Absolute, out var from) && string.Equals(from.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase));
     }

@@ -23,6 +23,9 @@ public static class LogEndpoints
     /// <summary>Events looked at for one page: a filter that fits few of them ends the page early, and <c>next</c> goes on.</summary>
     private const int MaxLookedAt = 10_000;
 
+    /// <summary>A page of large events ends early, after at least one.</summary>
+    private const int MaxPageBytes = 8 * 1024 * 1024;
+
     /// <summary>An alias is a type's name.</summary>
     private const int MaxTypeLength = 200;
 
@@ -44,14 +47,19 @@ public static class LogEndpoints
         var last = await store.LastPosition(cancellation);
         var to = Math.Min(last, after > last ? last : after + MaxLookedAt);
         var events = new JsonArray();
-        var shown = after;
+
+        // Positions in between belong to others, or do not fit: who goes on need not look at them again.
+        var shown = Math.Max(after, to);
         if (to > after)
         {
+            var bytes = 0;
             await foreach (var recorded in store.FetchAll(call.Tenant, after, (int)(to - after), cancellation))
             {
                 if (!filter.Fits(recorded)) { continue; }
-                events.Add((JsonNode)RunJson.Event(recorded, store.EventTypes));
-                if (events.Count == limit)
+                var shownEvent = RunJson.Event(recorded, store.EventTypes);
+                events.Add((JsonNode)shownEvent);
+                bytes += HttpJson.Bytes(shownEvent).Length;
+                if (events.Count == limit || bytes > MaxPageBytes)
                 {
                     shown = recorded.Position;
                     break;
@@ -59,8 +67,6 @@ public static class LogEndpoints
             }
         }
 
-        // Positions in between belong to others, or do not fit: who goes on need not look at them again.
-        if (events.Count < limit) { shown = Math.Max(after, to); }
         var answer = new JsonObject { ["events"] = events, ["position"] = shown };
         if (shown < last) { answer["next"] = Pages.Next(TenantEvents, query, Text(shown)); }
         return ApiAnswer.Ok(answer);
@@ -69,19 +75,15 @@ public static class LogEndpoints
     /// <summary>A run's events, oldest first.</summary>
     public static async Task<ApiAnswer> ReadRun(ApiCall call, CancellationToken cancellation)
     {
-        var query = call.Query.Only("limit", "after", "type");
-        var filter = EventFilter.Of(query);
-        var (page, run) = await OfRun(call, filter, cancellation);
-        return ApiAnswer.Ok(Page("events", page.Select(recorded => (JsonNode)RunJson.Event(recorded, call.Node.Store.EventTypes)), page, Limit(query), $"/v1/runs/{run}/events", query));
+        var filter = EventFilter.Of(call.Query.Only("limit", "after", "type"));
+        return ApiAnswer.Ok(await OfRun(call, filter, "events", "events", recorded => RunJson.Event(recorded, call.Node.Store.EventTypes), cancellation));
     }
 
     /// <summary>What a run did, sentence by sentence.</summary>
     public static async Task<ApiAnswer> ReadTrail(ApiCall call, CancellationToken cancellation)
     {
-        var query = call.Query.Only("limit", "after");
-        var (page, run) = await OfRun(call, default, cancellation);
-        var entries = page.Select(recorded => (JsonNode)RunJson.Entry((AuditEntry)AuditTrail.Projection.Evolve(null, recorded.Id.ToString(), recorded)!));
-        return ApiAnswer.Ok(Page("entries", entries, page, Limit(query), $"/v1/runs/{run}/audit", query));
+        call.Query.Only("limit", "after");
+        return ApiAnswer.Ok(await OfRun(call, default, "audit", "entries", recorded => RunJson.Entry((AuditEntry)AuditTrail.Projection.Evolve(null, recorded.Id.ToString(), recorded)!), cancellation));
     }
 
     /// <summary>Where the tenant's Merkle tree stands, and what was signed of it last. `platform audit verify` holds the events against it.</summary>
@@ -97,28 +99,31 @@ public static class LogEndpoints
         }));
     }
 
-    private static async Task<(IReadOnlyList<RecordedEvent> Page, RunId Run)> OfRun(ApiCall call, EventFilter filter, CancellationToken cancellation)
+    /// <summary>A page of a run's stream, under the name of its items, with the address of the next.</summary>
+    private static async Task<JsonObject> OfRun(ApiCall call, EventFilter filter, string path, string name, Func<RecordedEvent, JsonObject> show, CancellationToken cancellation)
     {
         var run = RunId.From(call.Id("run"));
         var after = call.Query.Number("after", 0, long.MaxValue - 1) ?? 0;
         var limit = Limit(call.Query);
         await call.Runs.Get(call.Tenant, run, cancellation);
-        var page = new List<RecordedEvent>();
+        var items = new JsonArray();
+        var answer = new JsonObject { [name] = items };
+        var (bytes, last) = (0, after);
         await foreach (var recorded in call.Node.Store.Fetch(call.Tenant, run.Value, after + 1, cancellation: cancellation))
         {
             if (!filter.Fits(recorded)) { continue; }
-            page.Add(recorded);
-            if (page.Count > limit) { break; }
+            if (items.Count == limit || bytes > MaxPageBytes)
+            {
+                answer["next"] = Pages.Next($"/v1/runs/{run}/{path}", call.Query, Text(last));
+                break;
+            }
+
+            var shown = show(recorded);
+            items.Add((JsonNode)shown);
+            bytes += HttpJson.Bytes(shown).Length;
+            last = recorded.Version;
         }
 
-        return (page, run);
-    }
-
-    /// <summary>One more than the limit was read where there is more.</summary>
-    private static JsonObject Page(string name, IEnumerable<JsonNode> items, IReadOnlyList<RecordedEvent> page, int limit, string path, ApiQuery query)
-    {
-        var answer = new JsonObject { [name] = new JsonArray([.. items.Take(limit)]) };
-        if (page.Count > limit) { answer["next"] = Pages.Next(path, query, Text(page[limit - 1].Version)); }
         return answer;
     }
 
