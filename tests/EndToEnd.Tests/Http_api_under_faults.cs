@@ -81,13 +81,16 @@ public sealed class Http_api_under_faults(A_folder_with_its_database shared) : I
     [Fact]
     public async Task Without_its_database_it_lives_says_so_and_heals_by_itself()
     {
-        await using var server = await Server.Start(place);
+        // Another folder's, which this server uses as it would a PostgreSQL of its operator: it does not start that again by itself.
+        await using var own = new DataFolder();
+        var database = (await place.Run("db", "status", "--json")).Json;
+        await using var server = await Server.Start(own, "--postgres", $"Host={database["socketFolder"]};Username=platform;Database=platform");
         using var events = await Events.Open(server, "/v1/events?type=run_completed&after=0");
         var before = (string)(await server.Run(Daemons.Hello))["id"]!;
         await events.Until(e => e.Data.Contains(before, StringComparison.Ordinal));
 
         // SIGINT is PostgreSQL's fast shutdown.
-        PlatformProcess.Send((int)(await place.Run("db", "status", "--json")).Json["pid"]!, Signal.Interrupt);
+        PlatformProcess.Send((int)database["pid"]!, Signal.Interrupt);
         var away = await Until(server, "/health/ready", HttpStatusCode.ServiceUnavailable);
         Assert.Equal("health.database", away.Problem);
         Assert.Equal(HttpStatusCode.OK, (await server.Get("/health/live")).Status);
