@@ -50,6 +50,9 @@ internal sealed class EventStream(HttpContext context, ApiCall call, LogTail tai
             await foreach (var recorded in store.FetchAll(call.Tenant, position, (int)(to - position), cancellation))
             {
                 if (filter.Fits(recorded)) { await Tell(recorded, recorded.Position, cancellation); }
+
+                // One by one: should the store go away within the page, what was told is not told again.
+                position = recorded.Position;
             }
 
             // Positions in between are another tenant's, or do not fit.
