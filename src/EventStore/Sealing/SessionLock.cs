@@ -44,13 +44,13 @@ internal static class SessionLock
         }
     }
 
-    /// <summary>Gives the lock and the connection back.</summary>
+    /// <summary>Gives back the lock, and the connection without what its owner has set on it.</summary>
     public static async Task Free(NpgsqlConnection connection)
     {
         try
         {
             if (connection.FullState != System.Data.ConnectionState.Open) { return; }
-            await using var command = new NpgsqlCommand("select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)", connection) { CommandTimeout = 5 };
+            await using var command = new NpgsqlCommand("select pg_advisory_unlock_all(); reset all", connection) { CommandTimeout = 5 };
             await command.ExecuteNonQueryAsync(CancellationToken.None);
         }
         catch (Exception going) when (Postgres.IsAway(going))
