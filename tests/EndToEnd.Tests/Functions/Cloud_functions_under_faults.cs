@@ -63,14 +63,17 @@ public sealed class Cloud_functions_under_faults
     {
         await using var deployment = await Deployment.Make();
         var queue = new StorageQueue(0, mischief: false);
-        await using var host = await deployment.Start(queue, functionTimeout: "00:00:09");
+
+        // Only the one that is to end itself has little time, however slow the machine is.
+        await using var hasty = await deployment.Start(queue, functionTimeout: "00:00:09");
+        await using var host = await deployment.Start(queue);
         var sleep = new LongScript();
         var run = await Daemons.Start(host, sleep.Daemon, null);
         var message = queue.Take()!;
-        var process = host.ProcessId;
-        var ended = await host.Deliver(message);
+        var process = hasty.ProcessId;
+        var ended = await hasty.Deliver(message);
         Assert.Equal((500, "invocation.deadline"), (ended.Status, (string?)ended.Answer["title"]));
-        Assert.Equal((process, 0), (host.ProcessId, host.Crashes));
+        Assert.Equal((process, 0), (hasty.ProcessId, hasty.Crashes));
         await sleep.Ends();
 
         var cancelled = await host.Request(HttpMethod.Post, $"/v1/runs/{run}/cancel", new JsonObject());
