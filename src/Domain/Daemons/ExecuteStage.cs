@@ -64,7 +64,6 @@ public static class ExecuteStageHandler
             AgentStage => DefaultAgentTimeout,
             _ => DefaultToolTimeout,
         };
-        if (stage.Common.Budget?.Wall is { } wall && wall < limit) { limit = wall; }
         return stage.Common.Timeout.Total is { } total && total - (state.AttemptStartedAt - state.StartedAt) is var left && left < limit
             ? left > TimeSpan.Zero ? left : TimeSpan.Zero
             : limit;

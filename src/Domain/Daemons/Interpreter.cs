@@ -675,6 +675,12 @@ public sealed class Interpreter
     private void Settle(Stage stage, string path, string block, CompletedBy by)
     {
         var last = Run.Block(block);
+        if (by != CompletedBy.OnError && stage.Common.Output is { Schema: { } schema } binding && SchemaCheck.FirstError(binding, schema, last.LastOutput ?? CanonicalJson.Null) is { } invalid)
+        {
+            Pass(stage, path, new StageError(ErrorTypes.Schema, $"The output does not fit its schema: {invalid}", path, false), afterFallback: by == CompletedBy.Fallback, afterOnError: false);
+            return;
+        }
+
         Record(new StageCompleted(path, Run.Stage(path)!.Attempt, last.LastOutput, stage.Common.Output?.Name, 0m, last.LastUntrusted, now, by));
     }
 

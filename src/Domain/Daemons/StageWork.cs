@@ -104,7 +104,7 @@ public sealed record StageWork(string Kind, decimal EstimateCredits, bool Untrus
         var members = stage.With.Select(w => KeyValuePair.Create(w.Key, CanonicalJson.Of(w.Value.Evaluate(names)))).ToList();
         var attempt = run.Stage(path) is { } state ? state.Status == StageStatus.Running ? state.Attempt : state.Attempt + 1 : 1;
         var key = stage.Common.IdempotencyKey?.Evaluate(names) is { } given ? TextOf(given) : EffectId.Of(run.Id, path, attempt).ToString();
-        var allowed = daemon.Permissions.Capabilities is not { } capabilities || capabilities.Contains(stage.Capability);
+        var allowed = daemon.Permissions.Allows(stage.Capability);
         return new StageWork(
             "tool", 0m, names.Untrusted, allowed ? null : $"The daemon's permissions do not name the capability '{stage.Capability}': add it to permissions.capabilities.")
         {

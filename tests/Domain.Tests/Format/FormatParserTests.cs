@@ -22,7 +22,7 @@ public class A_daemon_is_parsed
           name: Everything
           version: 1.2.3
           author: someone
-          price: $4.99
+          price: free
           inputs:
             - { name: folder, type: file, required: true }
             - { name: tone, type: enum, options: [formal, friendly], default: friendly }

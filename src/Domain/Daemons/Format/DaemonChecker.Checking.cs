@@ -36,6 +36,7 @@ public static partial class DaemonChecker
         public void All()
         {
             Inputs();
+            Requires();
             foreach (var stage in daemon.Stages.Concat(daemon.OnError).Concat(daemon.Finally)) { Collect(stage); }
 
             var names = new Names();
@@ -68,6 +69,17 @@ public static partial class DaemonChecker
         private SourceLocation KeyOf(Stage stage, string key) => Node(stage)?.Find(key)?.KeyLocation ?? stage.Common.Location;
 
         private SourceLocation ValueOf(Stage stage, string key) => Node(stage)?[key]?.Location ?? stage.Common.Location;
+
+        private void Requires()
+        {
+            var node = Node(daemon.Requires);
+            foreach (var (required, index) in daemon.Requires.Select((name, index) => (name, index)))
+            {
+                if (context.Capabilities.Any(one => Permissions.Names(required, one.Name))) { continue; }
+
+                Error("DMN111", $"There is no capability '{required}' here, and the daemon requires it.", node?.Items[index].Location ?? new SourceLocation(1, 1), Fix(Nearest.To(required, context.Capabilities.Select(one => one.Name))));
+            }
+        }
 
         private void Inputs()
         {

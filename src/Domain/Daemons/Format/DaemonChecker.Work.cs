@@ -170,6 +170,12 @@ public static partial class DaemonChecker
                 return null;
             }
 
+            // An effect is not performed again because its result does not look as wished.
+            if (capability.Class is not EffectClass.Pure && stage.Common.Output?.OnInvalid is not (null or OnInvalid.Fail))
+            {
+                Error("DMN020", $"not supported yet: output.on_invalid for {capability.Name}, which changes something", Node(stage)?["output"]?.Find("on_invalid")?.KeyLocation ?? at, "leave it out: the stage fails then");
+            }
+
             Permitted(stage, capability, at);
             Arguments(stage, capability, types, at);
             if (capability.Class is EffectClass.Irreversible)
@@ -199,7 +205,7 @@ public static partial class DaemonChecker
         {
             var permissions = daemon.Permissions;
             var name = capability.Name;
-            if (permissions.Capabilities is { } allowed && !allowed.Contains(name) && !allowed.Any(one => one.EndsWith(".*", StringComparison.Ordinal) && name.StartsWith(one[..^1], StringComparison.Ordinal)))
+            if (!permissions.Allows(name))
             {
                 Error("DMN112", $"permissions.capabilities does not allow {name}.", at, $"add {name} to permissions.capabilities");
             }

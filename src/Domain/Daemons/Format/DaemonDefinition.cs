@@ -26,7 +26,11 @@ public sealed record DaemonDefinition(
     IReadOnlyList<Stage> Stages,
     IReadOnlyList<Stage> OnError,
     IReadOnlyList<Stage> Finally,
-    IReadOnlyDictionary<string, OutputDefinition> Outputs);
+    IReadOnlyDictionary<string, OutputDefinition> Outputs)
+{
+    /// <summary>Capabilities that the daemon says it cannot do without: names, or <c>files.*</c>.</summary>
+    public IReadOnlyList<string> Requires { get; init; } = [];
+}
 
 /// <summary>One declared input. Types as in the schema: string, text, integer, number, boolean, enum, date, datetime, email, url, file, object, array, secret ...</summary>
 public sealed record InputDefinition(
@@ -61,6 +65,12 @@ public sealed record Permissions(
     IReadOnlyList<string> Approve)
 {
     public static readonly Permissions None = new([], [], [], [], null, []);
+
+    /// <summary>Whether the capabilities name this one, itself or by <c>files.*</c>.</summary>
+    public bool Allows(string capability) => Capabilities?.Any(pattern => Names(pattern, capability)) ?? true;
+
+    internal static bool Names(string pattern, string capability) =>
+        pattern == capability || (pattern.EndsWith(".*", StringComparison.Ordinal) && capability.StartsWith(pattern[..^1], StringComparison.Ordinal));
 }
 
 public enum Backoff { Constant, Linear, Exponential }

@@ -39,6 +39,10 @@ public static partial class DaemonParser
             if (daemon["defaults"] is { } defaults) { Defaults(defaults); }
 
             Unsupported(daemon);
+            var requires = daemon["requires"]?["capabilities"];
+            var required = Texts(requires);
+            if (requires is not null) { Source.Add(required, requires); }
+
             return new DaemonDefinition(
                 Text(daemon["name"]) ?? UntitledDaemon,
                 Text(daemon["version"]),
@@ -54,7 +58,10 @@ public static partial class DaemonParser
                 Stages(daemon["stages"]),
                 Stages(daemon["on_error"]),
                 Stages(daemon["finally"]),
-                Outputs(daemon["outputs"]));
+                Outputs(daemon["outputs"]))
+            {
+                Requires = required,
+            };
         }
 
         private void Error(string code, string message, SourceLocation location, string? fix = null) => diagnostics.Add(new Diagnostic(Severity.Error, code, message, location, fix));
@@ -261,6 +268,8 @@ public static partial class DaemonParser
 
             if (node["secrets"] is { Items.Count: > 0 }) { NotYet("permissions.secrets (no secret reaches a run)", node.Find("secrets")!.KeyLocation); }
 
+            foreach (var asked in node["approve"]?.Items.Where(one => one.Text is not "irreversible") ?? []) { NotYet($"permissions.approve: {asked.Text} (nobody is asked before it)", asked.Location); }
+
             var files = node["files"]?.Kind is JsonValueKind.Object ? node["files"] : null;
             return new Permissions(
                 Network(node["network"]),
@@ -334,6 +343,11 @@ public static partial class DaemonParser
                 if (node.Find(key) is { } member) { NotYetNoted($"agent.{key} (it has no effect)", member.KeyLocation); }
             }
 
+            if (Text(node["route"]) is { } route and not "first") { NotYetNoted($"agent.route: {route} (the first model that is here is asked)", node.Find("route")!.KeyLocation); }
+
+            // What the built-in agent is: it runs here, and answers by a schema.
+            foreach (var required in node["require"]?.Items.Where(one => one.Text is not ("local" or "json_schema")) ?? []) { NotYet($"agent.require: {required.Text} (no model here has it)", required.Location); }
+
             var models = Texts(node["models"]);
             if (Text(node["model"]) is { } model) { models = [model, .. models]; }
 
@@ -402,12 +416,15 @@ public static partial class DaemonParser
                 switch (member.Key)
                 {
                     case "concurrency": NotYet("concurrency", member.KeyLocation); break;
+                    case "price" when Text(member.Value) is not "free" && Text(member.Value["model"]) is not "free": NotYetNoted("price (a run charges nobody)", member.KeyLocation); break;
+                    case "revenue_share": NotYetNoted("revenue_share (a run charges nobody)", member.KeyLocation); break;
                     case "retention": NotYetNoted("retention (nothing is deleted)", member.KeyLocation); break;
                     case "tests": NotYetNoted("tests (they are read, and not run)", member.KeyLocation); break;
                     case "triggers":
-                        foreach (var trigger in member.Value.Items.Where(trigger => Text(trigger["type"]) is not "manual" && trigger["enabled"]?.Kind is not JsonValueKind.False))
+                        foreach (var trigger in member.Value.Items.Where(trigger => trigger["enabled"]?.Kind is not JsonValueKind.False))
                         {
-                            NotYetNoted($"trigger {Text(trigger["type"])} (the daemon is started by hand)", trigger.Location);
+                            if (Text(trigger["type"]) is not "manual") { NotYetNoted($"trigger {Text(trigger["type"])} (the daemon is started by hand)", trigger.Location); }
+                            else if (trigger.Members.FirstOrDefault(one => one.Key is not ("type" or "id" or "enabled") && !one.Key.StartsWith("x-", StringComparison.Ordinal)) is { } more) { NotYetNoted($"{more.Key} of a manual trigger", more.KeyLocation); }
                         }
 
                         break;

@@ -156,15 +156,29 @@ public static partial class DaemonParser
 
             if (node.Find("approve") is { } approve && approve.Value.Kind is not JsonValueKind.False) { NotYet("approve", approve.KeyLocation); }
 
-            foreach (var key in new[] { "retry", "timeout" })
+            foreach (var key in new[] { "retry", "timeout", "budget" })
             {
                 if (!WorkKinds.Contains(kind) && node.Find(key) is { } member) { NotYet($"{key} on a stage of kind {kind}", member.KeyLocation, "put it on the stages inside"); }
             }
+
+            if (node["output"] is { Kind: JsonValueKind.Object } output) { CheckOutput(output, kind); }
 
             foreach (var (key, what) in new[] { ("tools", "tools of an agent"), ("max_steps", "max_steps"), ("files", "files of an agent"), ("working_directory", "working_directory"), ("agent_role", "agent_role"), ("image", "image (scripts run in the sandbox of this machine)"), ("rate", "rate") })
             {
                 if (node.Find(key) is { } member) { NotYet(what, member.KeyLocation); }
             }
+        }
+
+        private void CheckOutput(YamlNode output, string kind)
+        {
+            if (kind is "if" or "switch" or "emit" && output.Find("as") is { } reshape) { NotYet($"output.as on a stage of kind {kind}", reshape.KeyLocation); }
+
+            if (kind is "emit" && output.Find("schema") is { } schema) { NotYet("output.schema on a stage of kind emit", schema.KeyLocation); }
+
+            if (Text(output["on_invalid"]) is not { } invalid) { return; }
+
+            if (invalid is not "fail" && !WorkKinds.Contains(kind)) { NotYet($"output.on_invalid on a stage of kind {kind}", output.Find("on_invalid")!.KeyLocation); }
+            else if (invalid is "repair" && kind is not "agent") { NotYet($"output.on_invalid: repair on a stage of kind {kind}", output.Find("on_invalid")!.KeyLocation, "write on_invalid: retry"); }
         }
 
         private StageCommon Common(YamlNode node, string kind)

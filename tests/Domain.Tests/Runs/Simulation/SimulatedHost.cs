@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Platform.Domain.Capabilities;
 using Platform.Domain.Daemons;
+using Platform.Domain.Inference;
 using Platform.Messaging;
 
 namespace Platform.Domain.Tests.Runs.Simulation;
@@ -9,8 +11,13 @@ namespace Platform.Domain.Tests.Runs.Simulation;
 /// One run on a machine that dies. Events and messages that were committed survive, as text like jsonb gives it back; state, what is in
 /// flight, and an uncommitted decision do not. A message is taken again until a decision on it is committed, and sometimes once more after.
 /// </summary>
-public sealed class SimulatedHost(FakeWorld world, Random random, Func<bool> diesNow)
+public sealed class SimulatedHost(IAgentModel agents, IScriptSandbox scripts, ICapabilityRegistry capabilities, Random random, Func<bool> diesNow)
 {
+    public SimulatedHost(FakeWorld world, Random random, Func<bool> diesNow)
+        : this(world, world, world, random, diesNow)
+    {
+    }
+
     private static readonly JsonWriterOptions Spaced = new() { Indented = true };
 
     private readonly List<(Type Type, string Json)> log = [];
@@ -72,15 +79,15 @@ public sealed class SimulatedHost(FakeWorld world, Random random, Func<bool> die
         {
             case StartRun m:
                 Assert.Null(StartRunHandler.Validate(m));
-                decided = StartRunHandler.Handle(m, run, await StartRunHandler.LoadAsync(m, world, cancellation), now);
+                decided = StartRunHandler.Handle(m, run, await StartRunHandler.LoadAsync(m, capabilities, cancellation), now);
                 break;
             case ExecuteStage m:
-                var outcome = await ExecuteStageHandler.LoadAsync(m, run!, world, world, world, TimeProvider.System, cancellation);
+                var outcome = await ExecuteStageHandler.LoadAsync(m, run!, agents, scripts, capabilities, TimeProvider.System, cancellation);
                 await Meanwhile();
                 decided = ExecuteStageHandler.Handle(m, Fold()!, outcome, now);
                 break;
             case PerformEffect m:
-                var effect = await PerformEffectHandler.LoadAsync(m, run!, world, envelope, TimeProvider.System, cancellation);
+                var effect = await PerformEffectHandler.LoadAsync(m, run!, capabilities, envelope, TimeProvider.System, cancellation);
                 await Meanwhile();
                 decided = PerformEffectHandler.Handle(m, Fold()!, effect, now);
                 break;
