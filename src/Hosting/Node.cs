@@ -135,9 +135,10 @@ public sealed class Node : IAsyncDisposable
         }
     }
 
-    /// <summary>Begins to seal and to project, together with whatever other nodes there are, so that read models are up to date.</summary>
+    /// <summary>Begins to seal and to project, together with whatever other nodes there are, so that read models are up to date. Asked again it does nothing.</summary>
     public void StartReading()
     {
+        if (sealer is not null) { return; }
         sealer = Sealer.Start(Store);
         projections = ProjectionRunner.Start(Store, Projections);
         monitor = ReadingMonitor.Start(Store, projections);

@@ -107,7 +107,7 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
               stages:
                 - id: note
                   tool: files.write
-                  with: { path: '{{file}}', text: '{{text}}' }
+                  with: { path: '{{file}}', text: '{{text}}', overwrite: true }
             """);
         var first = (string)(await done.Place.Run("run", Daemon("first", "one"), "--json")).Json["id"]!;
         var shown = await done.Place.Run("undo", first, "--dry-run", "--json");
@@ -156,6 +156,10 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
     [InlineData("run TWO --input other=1", "other")]
     [InlineData("run TWO --inputs /nowhere.json", "/nowhere.json")]
     [InlineData("fork RUN --from nowhere", "nowhere")]
+    [InlineData("runs --since yesterday", "yesterday")]
+    [InlineData("events --type stage_flied", "stage_flied")]
+    [InlineData("events --run 00000000-0000-0000-0000-000000000001", "`platform runs` lists them")]
+    [InlineData("run TWO --approve everything", "everything")]
     public async Task What_the_caller_must_correct_is_named(string line, string named)
     {
         var answer = await done.Place.Run(line.Split(' ').Select(word => word switch { "TWO" => done.Two, "RUN" => done.Id, _ => word }));
@@ -223,25 +227,151 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
         Assert.True(answer.Code == 75, answer.ToString());
     }
 
-    [Fact]
-    public async Task Ctrl_C_ends_a_long_stage_cleanly_and_says_how_to_go_on()
+    [Theory]
+    [InlineData("last")]
+    [InlineData("the end of its id")]
+    public async Task A_run_is_found_by_what_a_person_has_at_hand(string named)
     {
-        var daemon = done.Place.Write("long.yaml", """
+        var newest = (string)(await done.Place.Run("run", done.Two, "--json")).Json["id"]!;
+        var shown = await done.Place.Run("show", named == "last" ? named : newest[^12..], "--json");
+        Assert.True(shown.Code == 0, shown.ToString());
+        if (named != "last") { Assert.Equal(newest, (string?)shown.Json["id"]); }
+    }
+
+    [Fact]
+    public async Task What_fits_several_runs_is_not_guessed()
+    {
+        await done.Place.Run("run", done.Two);
+        var answer = await done.Place.Run("show", done.Id[..4]);
+        Assert.True(answer.Code == 2, answer.ToString());
+        Assert.Contains("run.ambiguous", answer.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_list_of_runs_is_filtered_paged_and_followed()
+    {
+        Assert.Empty((await done.Place.Run("runs", "--since", "2000-01-01", "--status", "timed_out", "--json")).Out);
+        Assert.NotEmpty((await done.Place.Run("runs", "--since", "1h", "--json")).JsonLines);
+        var empty = await done.Place.Run("runs", "--since", "2999-01-01");
+        Assert.Contains("No run fits.", empty.Out, StringComparison.Ordinal);
+
+        await using var following = done.Place.Start("runs", "--follow", "--limit", "1", "--json");
+        await following.Line(line => line.StartsWith('{'));
+        var run = await done.Place.Run("run", done.Two, "--json");
+        var id = (string)run.Json["id"]!;
+        await following.Line(line => line.Contains(id, StringComparison.Ordinal) && line.Contains("completed", StringComparison.Ordinal));
+        following.Send(Signal.Interrupt);
+        Assert.Equal(130, (await following.End()).Code);
+    }
+
+    [Fact]
+    public async Task Every_stage_that_ends_has_a_line_and_an_item_has_its_own()
+    {
+        var daemon = done.Place.Write("items.yaml", """
             spec: daemon/v1
             daemon:
-              name: Long
+              name: 読書
               version: 1.0.0
               stages:
-                - id: quick
-                  script: echo one
-                - id: wait
-                  script: sleep 600
+                - id: names
+                  set: { list: [{ name: 雪国 }, { name: Rashōmon }] }
+                - id: each
+                  foreach: list
+                  do:
+                    - { id: say, emit: { event: read, data: '${ item.name }' } }
             """);
-        await using var run = done.Place.Start("run", daemon);
-        await run.Line(line => line.Contains("ok ", StringComparison.Ordinal) && line.Contains("quick", StringComparison.Ordinal));
+        var run = await done.Place.Run("run", daemon);
+        Assert.True(run.Code == 0, run.ToString());
+        var lines = run.Error.Split('\n').Where(line => line.StartsWith("  ok ", StringComparison.Ordinal)).Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries))).ToArray();
+        Assert.Equal(["ok names set list", "ok each[0] 雪国", "ok each[1] Rashōmon", "ok each"], lines);
+        var verbose = await done.Place.Run("run", daemon, "--verbose");
+        Assert.Contains("each[1]/say", verbose.Error, StringComparison.Ordinal);
+
+        // Two wide characters take four columns.
+        var list = (await done.Place.Run("runs")).Out.Split('\n');
+        int StatusOf(string name) => list.First(line => line.Contains($"  {name} ", StringComparison.Ordinal)).IndexOf("completed", StringComparison.Ordinal);
+        Assert.Equal(StatusOf("Two"), StatusOf("読書") + 2);
+    }
+
+    [Fact]
+    public async Task Times_tell_their_zone()
+    {
+        Assert.SkipUnless(File.Exists("/usr/share/zoneinfo/Asia/Tokyo"), "This machine knows no time zones.");
+        await using var local = PlatformProcess.Start(PlatformProcess.Binary, ["show", done.Id, "--data", done.Place.Data], new Dictionary<string, string?> { ["TZ"] = "Asia/Tokyo" });
+        Assert.Matches(@"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+09:00 by", (await local.End()).Out);
+        await using var utc = PlatformProcess.Start(PlatformProcess.Binary, ["show", done.Id, "--utc", "--data", done.Place.Data], new Dictionary<string, string?> { ["TZ"] = "Asia/Tokyo" });
+        Assert.Matches(@"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ by", (await utc.End()).Out);
+    }
+
+    [Fact]
+    public async Task A_long_stage_shows_itself_and_Ctrl_C_ends_it_cleanly_and_says_how_to_go_on()
+    {
+        await using var run = done.Place.Start("run", Long());
+        await run.Line(line => line.Contains("wait is under way", StringComparison.Ordinal));
         run.Send(Signal.Interrupt);
         var end = await run.End();
         Assert.True(end.Code == 130, end.ToString());
+        Assert.Contains("Cancelling", end.Error, StringComparison.Ordinal);
         Assert.Contains("platform fork", end.Out, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task On_a_terminal_a_long_stage_has_a_line_that_lives_and_there_are_colours()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "A terminal is made by script(1).");
+        await using var terminal = PlatformProcess.Start(
+            "/usr/bin/script", ["-qefc", $"'{PlatformProcess.Binary}' run '{Long()}' --data '{done.Place.Data}'", "/dev/null"], new Dictionary<string, string?> { ["TERM"] = "xterm" });
+        await terminal.Line(line => line.Contains("\e[32mok ", StringComparison.Ordinal) && line.Contains("quick", StringComparison.Ordinal));
+
+        // The line that lives has no end: what is typed is echoed into it, and Ctrl-C goes through the terminal.
+        terminal.WriteInput("\u0003");
+        var end = await terminal.End();
+        Assert.True(end.Code == 130, end.ToString());
+        Assert.Contains("Cancelled.", end.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task On_a_terminal_an_undo_asks_first_and_takes_only_yes()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "A terminal is made by script(1).");
+        var file = Path.Combine(done.Place.Root, "asked.txt");
+        var daemon = done.Place.Write("asked.yaml", $$"""
+            spec: daemon/v1
+            daemon:
+              name: Asked
+              version: 1.0.0
+              permissions: { files: { write: ['{{done.Place.Root}}'] } }
+              stages:
+                - { id: note, tool: files.write, with: { path: '{{file}}', text: one } }
+            """);
+        var run = (string)(await done.Place.Run("run", daemon, "--json")).Json["id"]!;
+        async Task<Finished> Undo(string answer)
+        {
+            await using var terminal = PlatformProcess.Start("/usr/bin/script", ["-qefc", $"'{PlatformProcess.Binary}' undo {run} --data '{done.Place.Data}'", "/dev/null"]);
+            terminal.WriteInput(answer + "\n");
+            return await terminal.End();
+        }
+
+        var no = await Undo("");
+        Assert.True(no.Code == 1, no.ToString());
+        Assert.Contains("Nothing was done.", no.Out, StringComparison.Ordinal);
+        Assert.True(File.Exists(file));
+        var yes = await Undo("y");
+        Assert.True(yes.Code == 0, yes.ToString());
+        Assert.False(File.Exists(file));
+        var recorded = (await done.Place.Run("events", "--type", "undo_requested", "--json", "--limit", "1000")).JsonLines[^1];
+        Assert.Matches("^[0-9a-f]{64}$", (string?)recorded["data"]!["PlanHash"]);
+    }
+
+    private string Long() => done.Place.Write("long.yaml", """
+        spec: daemon/v1
+        daemon:
+          name: Long
+          version: 1.0.0
+          stages:
+            - id: quick
+              script: echo one
+            - id: wait
+              script: sleep 600
+        """);
 }

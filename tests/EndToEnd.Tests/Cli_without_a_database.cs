@@ -48,4 +48,48 @@ public sealed class Cli_without_a_database
         Assert.Equal(2, answer.Code);
         Assert.Equal("daemon.no-file", (string?)System.Text.Json.Nodes.JsonNode.Parse(answer.Error)!["error"]);
     }
+
+    [Fact]
+    public async Task A_command_line_that_is_not_understood_is_told_as_json_too()
+    {
+        var answer = await PlatformProcess.Run("runs", "--nonsense", "--json");
+        Assert.Equal(2, answer.Code);
+        Assert.Empty(answer.Out);
+        var error = System.Text.Json.Nodes.JsonNode.Parse(answer.Error)!;
+        Assert.Equal("usage", (string?)error["error"]);
+        Assert.Contains("--nonsense", (string?)error["detail"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_shell_is_told_what_fits()
+    {
+        var suggested = await PlatformProcess.Run("[suggest:11]", "platform re");
+        Assert.Contains("replay", suggested.Out.Split('\n'));
+        var script = await PlatformProcess.Run("completion", "bash");
+        Assert.Contains("complete -o default -F _platform platform", script.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_daemon_with_errors_is_not_run_and_says_so_as_json_too()
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"platform-bad-{Guid.NewGuid():n}.yaml");
+        await File.WriteAllTextAsync(file, "daemon:\n  name: T\n  stages:\n    - { wait: 5m }\n", TestContext.Current.CancellationToken);
+        var answer = await PlatformProcess.Run("check", file, "--json");
+        Assert.Equal(1, answer.Code);
+        Assert.Equal("not supported yet: stages of kind wait", (string?)answer.Json["diagnostics"]![0]!["message"]);
+        File.Delete(file);
+    }
+
+    [Fact]
+    public async Task Without_a_home_the_data_folder_must_be_named_and_is_not_guessed()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root can become a user without a home.");
+        string[] asNobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        await using var look = PlatformProcess.Start("/usr/bin/setpriv", [.. asNobody, "/usr/bin/test", "-x", PlatformProcess.Binary]);
+        Assert.SkipUnless((await look.End()).Code == 0, "Others may not enter the folder of the build.");
+        await using var homeless = PlatformProcess.Start("/usr/bin/setpriv", [.. asNobody, PlatformProcess.Binary, "runs"], new Dictionary<string, string?> { ["HOME"] = "/nonexistent", ["XDG_DATA_HOME"] = null });
+        var answer = await homeless.End();
+        Assert.True(answer.Code == 2, answer.ToString());
+        Assert.Contains("PLATFORM_DATA", answer.Error, StringComparison.Ordinal);
+    }
 }

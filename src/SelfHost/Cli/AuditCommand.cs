@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Platform.Domain.Daemons;
 using Platform.EventStore.Audit;
 using Platform.Hosting;
 using Platform.Messaging;
@@ -13,35 +12,34 @@ internal static class AuditCommand
 {
     public static Command Create(Commands commands)
     {
-        var run = new Argument<string?>("RUN") { Description = "The run's id.", Arity = ArgumentArity.ZeroOrOne };
-        var audit = commands.Add("audit", "What a run did: who, what, when, why, and what it touched.", [run], async (parse, settings, stop) =>
-        {
-            if (parse.GetValue(run) is not { } id) { throw new ProblemException(new Problem("audit.run", "Which run? `platform runs` lists them; `platform audit verify` checks the whole log.")); }
-            return await Trail(settings, Installation.RunId(id), stop);
-        });
+        var run = new Argument<string?>("RUN") { Description = "The run.", Arity = ArgumentArity.ZeroOrOne };
+        var audit = commands.Add("audit", "What a run did: who, what, when, why, and what it touched.", [run], ["audit last"], (parse, settings, stop) => parse.GetValue(run) is { } named
+            ? Trail(settings, named, stop)
+            : throw new ProblemException(new Problem("audit.run", "Which run? `platform runs` lists them; `platform audit verify` checks the whole log.")));
+
+        var target = new Argument<string>("FILE") { Description = "Where to write, JSON lines; '-': standard output." };
+        audit.Add(commands.Add("export", "Write the log with its proofs to a file that can be verified anywhere.", [target], ["audit export log.jsonl"], (parse, settings, stop) => Export(settings, parse.GetValue(target)!, stop)));
 
         var offline = new Option<string?>("--file") { Description = "Verify an export instead of the database.", HelpName = "FILE" };
         var key = new Option<string?>("--key") { Description = "The installation's public key (base64 of the SPKI), for --file.", HelpName = "BASE64" };
         var anchor = new Option<string?>("--anchor") { Description = "The anchor file [PLATFORM_ANCHOR].", HelpName = "FILE" };
-        audit.Add(commands.Add("verify", "Check every event against the signed checkpoints; names the first bad place.", [offline, key, anchor], (parse, settings, stop) =>
+        audit.Add(commands.Add("verify", "Check every event against the signed checkpoints; names the first bad place.", [offline, key, anchor], ["audit verify", "audit verify --file log.jsonl --key KEY"], (parse, settings, stop) =>
             Verify(settings, parse.GetValue(offline), parse.GetValue(key), parse.GetValue(anchor), stop)));
 
-        var target = new Argument<string>("FILE") { Description = "Where to write, JSON lines; '-': standard output." };
-        audit.Add(commands.Add("export", "Write the log with its proofs to a file that can be verified anywhere.", [target], (parse, settings, stop) => Export(settings, parse.GetValue(target)!, stop)));
-        audit.Add(commands.Add("key", "The public key: keep it where this machine's operator cannot change it.", [], async (_, settings, stop) =>
+        audit.Add(commands.Add("key", "The public key: keep it where this machine's operator cannot change it.", [], ["audit key"], async (_, settings, stop) =>
         {
             await using var installation = await Installation.Open(settings, stop);
             var text = Convert.ToBase64String(installation.Node.Key.PublicKey);
-            if (settings.Terminal.Json) { settings.Terminal.Document(new JsonObject { ["name"] = installation.Node.Key.Name, ["publicKey"] = text }); }
-            else { settings.Terminal.Line(text); }
+            settings.Terminal.Say(text, new JsonObject { ["name"] = installation.Node.Key.Name, ["publicKey"] = text });
             return ExitCode.Done;
         }));
         return audit;
     }
 
-    private static async Task<int> Trail(Settings settings, RunId run, CancellationToken stop)
+    private static async Task<int> Trail(Settings settings, string named, CancellationToken stop)
     {
         await using var installation = await Installation.Open(settings, stop);
+        var run = await installation.Run(named, stop);
         foreach (var recorded in await installation.Events(run, stop))
         {
             var entry = (AuditEntry)AuditTrail.Projection.Evolve(null, recorded.Id.ToString(), recorded)!;
@@ -51,8 +49,10 @@ internal static class AuditCommand
                 continue;
             }
 
-            settings.Terminal.Line($"{settings.Terminal.Paint(RunJson.Time(entry.At), Ink.Dim)}  {Terminal.Safe(entry.Who),-12}  {Terminal.Safe(entry.What)}");
-            foreach (var resource in entry.Resources) { settings.Terminal.Line($"{"",27}  {"",-12}    {Terminal.Safe(resource)}"); }
+            settings.Terminal.Line($"{settings.Terminal.Paint(settings.Terminal.Instant(entry.At), Ink.Dim)}  {Terminal.Pad(Terminal.Safe(entry.Who), 12)}  {Terminal.Safe(Places.Readable(entry.What))}");
+
+            // The sentence names some of them.
+            foreach (var resource in entry.Resources.Where(r => !entry.What.Contains(r, StringComparison.Ordinal))) { settings.Terminal.Line($"    {Terminal.Safe(Places.Readable(resource))}"); }
         }
 
         return ExitCode.Done;
@@ -120,7 +120,9 @@ internal static class AuditCommand
         await installation.Node.Sign(stop);
         await using var target = file == "-" ? Console.OpenStandardOutput() : File.Create(file);
         await AuditVerifier.Export(installation.Node.Store, settings.Tenant, installation.Node.Key, target, stop);
-        settings.Terminal.Note($"Exported to {file}. Verify it anywhere: platform audit verify --file {file} --key {Convert.ToBase64String(installation.Node.Key.PublicKey)}");
+        var key = Convert.ToBase64String(installation.Node.Key.PublicKey);
+        if (file == "-") { settings.Terminal.Note($"Verify it anywhere: platform audit verify --file FILE --key {key}"); }
+        else { settings.Terminal.Say($"Exported to {file}. Verify it anywhere: platform audit verify --file {file} --key {key}", new JsonObject { ["file"] = file, ["publicKey"] = key }); }
         return ExitCode.Done;
     }
 }

@@ -11,16 +11,15 @@ internal static class CheckCommand
 {
     public static Command Create(Commands commands)
     {
-        var file = new Argument<string>("DAEMON") { Description = "The daemon's YAML file." };
-        return commands.Add("check", "Check a daemon without running it.", [file], (parse, settings, stop) => Execute(settings, parse.GetValue(file)!, stop));
+        var file = new Argument<string>("DAEMON") { Description = "The daemon's YAML file, or a folder with a daemon.yaml." };
+        return commands.Add("check", "Check a daemon without running it.", [file], ["check examples/sort-folder/daemon.yaml", "check examples/hello --json"], (parse, settings, stop) => Execute(settings, parse.GetValue(file)!, stop));
     }
 
     /// <summary>Diagnostics as compilers write them: FILE:LINE:COLUMN: severity CODE: message.</summary>
-    public static void Show(Terminal terminal, string file, CheckedDaemon daemon, bool warnings)
+    public static void Show(Terminal terminal, string file, CheckedDaemon daemon)
     {
         foreach (var found in daemon.Diagnostics)
         {
-            if (found.Severity == Severity.Warning && !warnings) { continue; }
             var severity = found.Severity == Severity.Error ? terminal.Paint("error", Ink.Red) : terminal.Paint("warning", Ink.Yellow);
             terminal.Error.WriteLine($"{file}:{found.Location}: {severity} {found.Code}: {Terminal.Safe(found.Message)}{(found.Fix is null ? "" : $" Fix: {Terminal.Safe(found.Fix)}")}");
         }
@@ -45,7 +44,7 @@ internal static class CheckCommand
         }
         else
         {
-            Show(settings.Terminal, file, daemon, warnings: true);
+            Show(settings.Terminal, file, daemon);
             var errors = daemon.Diagnostics.Count(d => d.Severity == Severity.Error);
             settings.Terminal.Line(daemon.Sound
                 ? $"{Terminal.Safe(daemon.Definition!.Name)}: sound, {StageTree.All(daemon.Definition).Count()} stages, {daemon.Diagnostics.Count} warnings."

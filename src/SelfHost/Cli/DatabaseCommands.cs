@@ -12,11 +12,11 @@ internal static class DatabaseCommands
     {
         var file = new Argument<string>("FILE") { Description = "The backup, a .tar.gz." };
         var database = new Command("db", "The private PostgreSQL of the data folder.");
-        database.Add(commands.Add("status", "Whether it runs, and where it is.", [], (_, settings, stop) => Status(settings, stop)));
-        database.Add(commands.Add("start", "Start it, and leave it running.", [], (_, settings, stop) => Start(settings, stop)));
-        database.Add(commands.Add("stop", "Stop it, unless another process uses it.", [], (_, settings, stop) => Stop(settings, stop)));
-        database.Add(commands.Add("backup", "Copy it whole into one file, while it serves.", [file], (parse, settings, stop) => Backup(settings, parse.GetValue(file)!, stop)));
-        database.Add(commands.Add("restore", "Put a backup in its place; the old cluster is kept beside it.", [file], (parse, settings, stop) => Restore(settings, parse.GetValue(file)!, stop)));
+        database.Add(commands.Add("status", "Whether it runs, and where it is.", [], ["db status --json"], (_, settings, stop) => Status(settings, stop)));
+        database.Add(commands.Add("start", "Start it, and leave it running.", [], ["db start"], (_, settings, stop) => Start(settings, stop)));
+        database.Add(commands.Add("stop", "Stop it, unless another process uses it.", [], ["db stop"], (_, settings, stop) => Stop(settings, stop)));
+        database.Add(commands.Add("backup", "Copy it whole into one file, while it serves.", [file], ["db backup backup.tar.gz"], (parse, settings, stop) => Backup(settings, parse.GetValue(file)!, stop)));
+        database.Add(commands.Add("restore", "Put a backup in its place; the old cluster is kept beside it.", [file], ["db restore backup.tar.gz"], (parse, settings, stop) => Restore(settings, parse.GetValue(file)!, stop)));
         return database;
     }
 
@@ -61,7 +61,9 @@ internal static class DatabaseCommands
     {
         await using var cluster = await EmbeddedCluster.Start(new ClusterOptions(Private(settings), Progress: settings.Terminal.Note), stop);
         cluster.KeepRunning = true;
-        settings.Terminal.Line(cluster.StartedHere ? $"Started PostgreSQL {cluster.Version}." : $"PostgreSQL {cluster.Version} was running.");
+        settings.Terminal.Say(
+            cluster.StartedHere ? $"Started PostgreSQL {cluster.Version}." : $"PostgreSQL {cluster.Version} was running.",
+            new JsonObject { ["started"] = cluster.StartedHere, ["serverVersion"] = cluster.Version });
         return ExitCode.Done;
     }
 
@@ -70,7 +72,7 @@ internal static class DatabaseCommands
         var status = await EmbeddedCluster.Status(Private(settings), stop);
         if (status.Pid is null)
         {
-            settings.Terminal.Line("It is not running.");
+            settings.Terminal.Say("It is not running.", new JsonObject { ["stopped"] = false });
             return ExitCode.Done;
         }
 
@@ -78,7 +80,7 @@ internal static class DatabaseCommands
         cluster.KeepRunning = false;
         if (await cluster.Stop(stop))
         {
-            settings.Terminal.Line("Stopped.");
+            settings.Terminal.Say("Stopped.", new JsonObject { ["stopped"] = true });
             return ExitCode.Done;
         }
 
@@ -90,8 +92,9 @@ internal static class DatabaseCommands
     {
         await using var cluster = await EmbeddedCluster.Start(new ClusterOptions(Private(settings), Progress: settings.Terminal.Note), stop);
         var size = await ClusterBackup.Create(cluster, Path.GetFullPath(file), settings.Terminal.Note, stop);
-        if (settings.Terminal.Json) { settings.Terminal.Document(new JsonObject { ["file"] = Path.GetFullPath(file), ["sizeBytes"] = size }); }
-        else { settings.Terminal.Line($"Backed up to {file} ({size / 1_000_000.0:0.0} MB). The key, the blobs and the anchor file of the data folder are files: copy them too."); }
+        settings.Terminal.Say(
+            FormattableString.Invariant($"Backed up to {file} ({size / 1_000_000.0:0.0} MB). The key, the contents and the anchor file of the data folder are files: copy them too."),
+            new JsonObject { ["file"] = Path.GetFullPath(file), ["sizeBytes"] = size });
         return ExitCode.Done;
     }
 
@@ -99,7 +102,7 @@ internal static class DatabaseCommands
     {
         if (!File.Exists(file)) { throw new ProblemException(new Problem("db.no-backup", $"There is no file {file}.")); }
         var kept = await ClusterBackup.Restore(Private(settings), Path.GetFullPath(file), TimeProvider.System.GetUtcNow(), stop);
-        settings.Terminal.Line(kept is null ? "Restored." : $"Restored. The cluster that was there is kept in {kept}.");
+        settings.Terminal.Say(kept is null ? "Restored." : $"Restored. The cluster that was there is kept in {kept}.", new JsonObject { ["restored"] = true, ["kept"] = kept });
         return ExitCode.Done;
     }
 

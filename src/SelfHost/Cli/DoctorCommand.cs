@@ -12,7 +12,7 @@ namespace Platform.SelfHost.Cli;
 /// <summary><c>platform doctor</c>: what works on this machine, what does not, and what to do about it.</summary>
 internal static class DoctorCommand
 {
-    public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key.", [], (_, settings, stop) => Execute(settings, stop));
+    public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key.", [], ["doctor", "doctor --json"], (_, settings, stop) => Execute(settings, stop));
 
     private static async Task<int> Execute(Settings settings, CancellationToken stop)
     {

@@ -26,12 +26,14 @@ internal static class UndoCommand
         var dry = new Option<bool>("--dry-run", "-n") { Description = "Only show the plan." };
         var yes = new Option<bool>("--yes", "-y") { Description = "Do it without asking, whatever the plan." };
         var figures = new Option<bool>("--figures") { Description = "Only tell how far undo reaches in all that was done, and how it came out." };
-        return commands.Add("undo", "Take back what a run did; shows the plan first.", [run, stage, effect, since, user, redo, cascade, others, compensations, plan, dry, yes, figures], (parse, settings, stop) =>
+        return commands.Add("undo", "Take back what a run did; shows the plan first.", [run, stage, effect, since, user, redo, cascade, others, compensations, plan, dry, yes, figures], ["undo last --dry-run", "undo last --stage greet --yes", "undo --since 15m --dry-run --json", "undo --figures"], async (parse, settings, stop) =>
         {
-            if (parse.GetValue(figures)) { return Figures(settings, stop); }
+            await using var installation = await Installation.Open(settings, stop);
+            installation.Node.StartReading();
+            if (parse.GetValue(figures)) { return await Figures(installation, stop); }
             var selection = new UndoSelection
             {
-                Run = parse.GetValue(run) is { } r ? Installation.RunId(r) : null,
+                Run = parse.GetValue(run) is { } r ? await installation.Run(r, stop) : null,
                 Stage = parse.GetValue(stage),
                 Effect = parse.GetValue(effect) is { } e ? EffectId.From(Id(e)) : null,
                 Since = parse.GetValue(since) is { } t ? Moment.Parse(t, TimeProvider.System.GetUtcNow()) : null,
@@ -41,43 +43,46 @@ internal static class UndoCommand
                 Others = parse.GetValue(others),
                 Compensations = parse.GetValue(compensations),
             };
-            return parse.GetValue(dry) ? Preview(settings, selection, stop) : Execute(settings, selection, parse.GetValue(yes), parse.GetValue(plan), stop);
+            return parse.GetValue(dry) ? await Preview(installation, selection, stop) : await Execute(installation, selection, parse.GetValue(yes), parse.GetValue(plan), stop);
         });
     }
 
-    private static async Task<int> Preview(Settings settings, UndoSelection selection, CancellationToken stop)
+    private static async Task<int> Preview(Installation installation, UndoSelection selection, CancellationToken stop)
     {
-        await using var installation = await Installation.Open(settings, stop);
-        installation.Node.StartReading();
-        var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
-        if (settings.Terminal.Json)
+        var plan = await installation.Runs.PlanUndo(installation.Tenant, selection, stop, Installation.User);
+        var terminal = installation.Terminal;
+        if (terminal.Json)
         {
-            settings.Terminal.Document(new JsonObject { ["hash"] = plan.Hash, ["plan"] = RunJson.Plan(plan) });
+            terminal.Document(new JsonObject { ["hash"] = plan.Hash, ["plan"] = RunJson.Plan(plan) });
         }
         else
         {
-            Show(settings.Terminal, plan);
-            if (plan.Lines.Count > 0) { settings.Terminal.Line($"Nothing was done. For exactly this plan, add instead of --dry-run: --plan {plan.Hash}"); }
+            Show(terminal, plan);
+            if (plan.Lines.Count > 0) { terminal.Line($"Nothing was done. For exactly this plan, say instead of --dry-run: --plan {plan.Hash}"); }
         }
 
         return plan.IsPartial ? ExitCode.Failed : ExitCode.Done;
     }
 
     /// <param name="hash">Of the plan that was shown before by <c>--dry-run</c>.</param>
-    private static async Task<int> Execute(Settings settings, UndoSelection selection, bool yes, string? hash, CancellationToken stop)
+    private static async Task<int> Execute(Installation installation, UndoSelection selection, bool yes, string? hash, CancellationToken stop)
     {
-        var terminal = settings.Terminal;
+        var terminal = installation.Terminal;
         var asks = !yes && hash is null;
         if (asks && (terminal.Json || Console.IsInputRedirected))
         {
             throw new ProblemException(new Problem("undo.not-asked", "Nobody can be asked here: look at the plan with --dry-run and give its hash with --plan HASH, or say --yes to whatever the plan is."));
         }
 
-        await using var installation = await Installation.Open(settings, stop);
-        installation.Node.StartReading();
-        var plan = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
+        var plan = await installation.Runs.PlanUndo(installation.Tenant, selection, stop, Installation.User);
         if (!terminal.Json) { Show(terminal, plan); }
-        if (asks && plan.Lines.Count > 0)
+        if (plan.Lines.Count == 0 && (hash is null || hash == plan.Hash))
+        {
+            if (terminal.Json) { terminal.Document(Result(null, plan, new UndoCompleted(false, 0, 0, 0, default), 0, [])); }
+            return ExitCode.Done;
+        }
+
+        if (asks)
         {
             await terminal.Error.WriteAsync("Do it? [y/N] ");
             if ((await Console.In.ReadLineAsync(stop))?.Trim() is not ("y" or "Y" or "yes"))
@@ -94,11 +99,11 @@ internal static class UndoCommand
         UndoId undo;
         try
         {
-            undo = (await installation.Runs.Undo(settings.Tenant, selection, Installation.User, null, stop, hash)).Undo;
+            undo = (await installation.Runs.Undo(installation.Tenant, selection, Installation.User, null, stop, hash)).Undo;
         }
         catch (ProblemException e) when (e.Problem.Code == "undo.plan-changed" && asks)
         {
-            var now = await installation.Runs.PlanUndo(settings.Tenant, selection, stop, Installation.User);
+            var now = await installation.Runs.PlanUndo(installation.Tenant, selection, stop, Installation.User);
             throw new ProblemException(e.Problem with { Detail = $"While you were asked, the plan changed. Nothing was done.\n  {string.Join("\n  ", now.ChangesSince(plan))}" });
         }
 
@@ -106,19 +111,9 @@ internal static class UndoCommand
         await installation.Node.Sign(CancellationToken.None);
         if (terminal.Json)
         {
-            terminal.Document(new JsonObject
-            {
-                ["undo"] = undo.ToString(),
-                ["hash"] = plan.Hash,
-                ["partial"] = completed.Partial,
-                ["undone"] = completed.Undone,
-                ["verified"] = completed.Undone - unverified,
-                ["skipped"] = completed.Skipped,
-                ["refused"] = completed.Refused,
-                ["refusals"] = log,
-            });
+            terminal.Document(Result(undo, plan, completed, unverified, log));
         }
-        else if (plan.Lines.Count > 0)
+        else
         {
             var seen = unverified == 0 ? "each looked at afterwards" : string.Create(CultureInfo.InvariantCulture, $"{unverified} could not be looked at afterwards");
             terminal.Line();
@@ -131,12 +126,10 @@ internal static class UndoCommand
         return completed.Partial ? ExitCode.Failed : ExitCode.Done;
     }
 
-    private static async Task<int> Figures(Settings settings, CancellationToken stop)
+    private static async Task<int> Figures(Installation installation, CancellationToken stop)
     {
-        await using var installation = await Installation.Open(settings, stop);
-        installation.Node.StartReading();
-        var figures = await installation.Runs.UndoFigures(settings.Tenant, stop);
-        var terminal = settings.Terminal;
+        var figures = await installation.Runs.UndoFigures(installation.Tenant, stop);
+        var terminal = installation.Terminal;
         if (terminal.Json)
         {
             terminal.Document(new JsonObject
@@ -180,7 +173,7 @@ internal static class UndoCommand
                 case EffectUndone e:
                     var line = plan?.Lines.FirstOrDefault(l => l.EffectId == e.EffectId);
                     if (e.Verification == Verification.Unverified) { unverified++; }
-                    terminal.Note($"  {terminal.Paint(e.Verification == Verification.Verified ? "undone " : "undone?", Ink.Green)} {Terminal.Safe(line?.StagePath ?? e.EffectId.ToString()),-28} {Terminal.Safe(string.Join(", ", line?.Resources.Select(Resource) ?? []))}");
+                    terminal.Note($"  {terminal.Paint(e.Verification == Verification.Verified ? "undone " : "undone?", Ink.Green)} {Terminal.Pad(Terminal.Safe(line?.StagePath ?? e.EffectId.ToString()), 28)} {Terminal.Safe(string.Join(", ", line?.Resources.Select(Places.Readable) ?? []))}");
                     break;
                 case EffectUndoRefused e:
                     terminal.Note($"  {terminal.Paint("refused", Ink.Red)} {Terminal.Safe(e.Because)}");
@@ -195,6 +188,19 @@ internal static class UndoCommand
         return (completed!, unverified, refusals);
     }
 
+    /// <param name="undo">Null where there was nothing to undo.</param>
+    private static JsonObject Result(UndoId? undo, UndoPlan plan, UndoCompleted completed, int unverified, JsonArray refusals) => new()
+    {
+        ["undo"] = undo?.ToString(),
+        ["hash"] = plan.Hash,
+        ["partial"] = completed.Partial,
+        ["undone"] = completed.Undone,
+        ["verified"] = completed.Undone - unverified,
+        ["skipped"] = completed.Skipped,
+        ["refused"] = completed.Refused,
+        ["refusals"] = refusals,
+    };
+
     private static JsonObject Refusal(EffectUndoRefused refused) => new() { ["effect"] = refused.EffectId.ToString(), ["because"] = refused.Because, ["resource"] = refused.Resource };
 
     private static void Show(Terminal terminal, UndoPlan plan) => terminal.Table(
@@ -204,12 +210,10 @@ internal static class UndoCommand
             line.Verdict.Word(),
             Terminal.Safe(line.StagePath),
             line.Capability,
-            Terminal.Safe(line.Resources.Count == 0 ? "" : Resource(line.Resources[0]) + (line.Resources.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (+{line.Resources.Count - 1})") : "")),
+            Terminal.Safe(line.Resources.Count == 0 ? "" : Places.Readable(line.Resources[0]) + (line.Resources.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (+{line.Resources.Count - 1})") : "")),
             Terminal.Safe(line.Because),
         ])],
         "Nothing to undo.");
-
-    private static string Resource(string uri) => uri.StartsWith("file://", StringComparison.Ordinal) ? Uri.UnescapeDataString(uri["file://".Length..]) : uri;
 
     private static Guid Id(string text) => Guid.TryParse(text, out var id) ? id : throw new ProblemException(new Problem("undo.invalid-id", $"'{text}' is no id."));
 }

@@ -10,7 +10,7 @@ internal static class VersionCommand
 {
     public static string Version { get; } = typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0.0.0";
 
-    public static Command Create(Commands commands) => commands.Add("version", "The version of this program.", [], (_, settings, _) =>
+    public static Command Create(Commands commands) => commands.Add("version", "The version of this program.", [], ["version"], (_, settings, _) =>
     {
         if (settings.Terminal.Json)
         {
