@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
 namespace Platform.EndToEnd.Tests;
@@ -103,6 +104,29 @@ public sealed partial class The_documentation(A_reader reader) : IClassFixture<A
             Assert.True(answer.Code == 0, $"{line}: {answer}");
         }
     }
+
+    /// <summary>Of every command that answers JSON, with what the reference says of it.</summary>
+    [Fact]
+    public async Task Of_the_json_names_every_member()
+    {
+        var reference = Read("docs/cli.md");
+        await reader.Shell("platform run examples/hello");
+        foreach (var command in (string[])["check examples/hello", "runs", "show last", "audit last", "audit key", "audit export log.jsonl", "audit verify", "replay last", "undo last --dry-run", "undo last --yes", "undo --figures", "events", "db status", "db start", "doctor", "version"])
+        {
+            var answer = await reader.Shell($"platform {command} --json");
+            Assert.True(answer.Code == 0, $"{command}: {answer}");
+            var values = answer.Out.StartsWith("{\n", StringComparison.Ordinal) ? [answer.Json] : answer.JsonLines;
+            foreach (var name in values.SelectMany(Members).Distinct(StringComparer.Ordinal)) { Assert.True(reference.Contains($"`{name}`", StringComparison.Ordinal), $"docs/cli.md does not name '{name}' of `platform {command} --json`."); }
+        }
+    }
+
+    // What is in "data" and "outputs" is the daemon's and the event's own.
+    private static IEnumerable<string> Members(JsonNode? value) => value switch
+    {
+        JsonObject members => members.SelectMany(member => member.Key is "data" or "outputs" ? [member.Key] : Members(member.Value).Prepend(member.Key)),
+        JsonArray items => items.SelectMany(Members),
+        _ => [],
+    };
 
     [Fact]
     public async Task Of_the_exit_codes_is_the_programs_own()
