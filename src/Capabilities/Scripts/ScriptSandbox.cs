@@ -25,6 +25,10 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
 
     public const int EnvironmentNames = 256;
 
+    /// <summary>By signals 2 and 3, as a shell tells it.</summary>
+    private const int EndedByInterrupt = 128 + 2;
+    private const int EndedByQuit = 128 + 3;
+
     /// <summary>After everything was killed the pipes close at once; a machine under load gets this long.</summary>
     private static readonly TimeSpan Aftermath = TimeSpan.FromSeconds(20);
 
@@ -71,7 +75,13 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
         return await Run(job, interpreter, tier, cancellation);
     }
 
-    private async Task<ScriptOutcome> Run(ScriptJob job, Interpreter interpreter, SandboxTier tier, CancellationToken cancellation)
+    private async Task<ScriptOutcome> Run(ScriptJob job, Interpreter interpreter, SandboxTier tier, CancellationToken cancellation) =>
+        await TryRun(job, interpreter, tier, cancellation)
+        ?? await TryRun(job, interpreter, tier, cancellation)
+        ?? throw new SandboxUnavailableException("The sandbox was interrupted twice before the script began.");
+
+    /// <returns>Null: a terminal's Ctrl-C, which goes to all of its foreground processes and was meant for us, hit the launcher before it had left them.</returns>
+    private async Task<ScriptOutcome?> TryRun(ScriptJob job, Interpreter interpreter, SandboxTier tier, CancellationToken cancellation)
     {
         await slots.WaitAsync(cancellation);
         uint? uid = null;
@@ -126,6 +136,7 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
                 cancellation.ThrowIfCancellationRequested();
                 if (!script.Started() && script.Hit == ScriptLimitHit.None)
                 {
+                    if (process.ExitCode is EndedByInterrupt or EndedByQuit) { return null; }
                     throw new SandboxUnavailableException($"The sandbox could not be entered (exit {process.ExitCode}): {HostileText.Clean(error).Trim()}");
                 }
 
@@ -236,7 +247,7 @@ public sealed partial class ScriptSandbox(ScriptSandboxOptions options) : IScrip
     private static ProcessStartInfo Warden(int group)
     {
         var info = Plain("/bin/sh");
-        foreach (var argument in (string[])["-c", "read -r _; kill -s KILL -- \"-$1\"", "sh", group.ToString(CultureInfo.InvariantCulture)]) { info.ArgumentList.Add(argument); }
+        foreach (var argument in (string[])["-c", "trap '' INT QUIT; read -r _; kill -s KILL -- \"-$1\"", "sh", group.ToString(CultureInfo.InvariantCulture)]) { info.ArgumentList.Add(argument); }
         return info;
     }
 
