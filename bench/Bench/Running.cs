@@ -67,7 +67,7 @@ internal static class Running
             if (recorded.Data is StageCompleted completed) { sizes.Add(JsonSerializer.SerializeToUtf8Bytes(completed.Output!.Value, RunningJson.Default.JsonElement).Length); }
         }
 
-        if ( (sizes.Count != Steps || sizes.Any(size => size is < 180 or > 280))) { throw new InvalidOperationException($"Steps returned {string.Join(", ", sizes)} bytes."); }
+        if ((sizes.Count != Steps || sizes.Any(size => size is < 180 or > 280))) { throw new InvalidOperationException($"Steps returned {string.Join(", ", sizes)} bytes."); }
     }
 
     private static async Task Floor(Raw raw)

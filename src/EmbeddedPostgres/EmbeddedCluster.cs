@@ -265,8 +265,9 @@ public sealed class EmbeddedCluster : IAsyncDisposable
             ["wal_compression"] = "on",
             ["log_min_messages"] = "warning",
             ["log_line_prefix"] = "%m [%p] %a ",
-            ["timezone"] = "UTC",
-            ["log_timezone"] = "UTC",
+            // The one name that PostgreSQL knows by itself: a machine without tzdata has no file for UTC.
+            ["timezone"] = "GMT",
+            ["log_timezone"] = "GMT",
         };
         foreach (var (name, value) in options.Settings) { settings[name] = value; }
         var text = new StringBuilder("# Written by platform at each start; changes here are lost.\n");
