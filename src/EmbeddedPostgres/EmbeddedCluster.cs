@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -195,7 +196,8 @@ public sealed class EmbeddedCluster : IAsyncDisposable
                     await StartServer(layout, binaries, user, options, stopping.Token);
                     options.Progress?.Invoke("PostgreSQL is back.");
                 }
-                catch (Exception failed) when (failed is ClusterException or IOException or UnauthorizedAccessException)
+                // A program that is not there for a moment, as within an upgrade by the system, is a Win32Exception.
+                catch (Exception failed) when (failed is ClusterException or IOException or UnauthorizedAccessException or Win32Exception)
                 {
                     // Said once, not with every attempt.
                     if (told != failed.Message) { options.Progress?.Invoke(told = failed.Message); }
