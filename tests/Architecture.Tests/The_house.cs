@@ -14,8 +14,9 @@ public sealed class The_house
         ["Domain"] = ["Messaging", "Messaging.Generators"],
         ["Projections"] = ["Domain", "Messaging.Generators"],
         ["Capabilities"] = ["Domain"],
-        ["Inference"] = ["Domain"],
-        ["Hosting"] = ["Domain", "Projections", "Messaging", "EventStore", "Capabilities", "Inference"],
+        ["GpuKernels"] = [],
+        ["Inference"] = ["Domain", "GpuKernels"],
+        ["Hosting"] = ["Domain", "Projections", "Messaging", "EventStore", "Capabilities", "Inference", "GpuKernels"],
         ["SelfHost"] = ["Hosting", "EmbeddedPostgres"],
         ["CloudFunctions"] = ["Hosting"],
     };

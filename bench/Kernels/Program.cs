@@ -1,0 +1,18 @@
+// Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run.
+var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
+{
+};
+
+var wanted = args.Length == 0 ? [.. parts.Keys] : args;
+foreach (var name in wanted)
+{
+    if (!parts.TryGetValue(name, out var measure))
+    {
+        Console.Error.WriteLine($"There is no part '{name}'. Parts: {string.Join(", ", parts.Keys)}.");
+        return 2;
+    }
+
+    measure(Console.Out);
+}
+
+return 0;
