@@ -1,0 +1,102 @@
+using System.Text;
+
+namespace Platform.GpuKernels.Tokenisation.WordPiece;
+
+/// <summary>
+/// WordPiece: a word is cut into the longest token that begins it, then the longest that continues it, and so on; a word that cannot be cut so, or has more
+/// characters than <see cref="MaximalCharacters"/>, is the unknown token (Wu et al. 2016, arXiv 1609.08144; BERT's implementation).
+/// </summary>
+internal sealed class WordPieceModel : ITokenModel
+{
+    private readonly Vocabulary vocabulary;
+    private readonly int longestToken;
+
+    private WordPieceModel(Vocabulary vocabulary, byte[] continuation, int unknown, int maximalCharacters)
+    {
+        this.vocabulary = vocabulary;
+        Continuation = continuation;
+        Unknown = unknown;
+        MaximalCharacters = maximalCharacters;
+        longestToken = vocabulary.LongestToken;
+    }
+
+    public int Count => vocabulary.Count;
+
+    /// <summary>What the spelling of a token begins with that continues a word: ##.</summary>
+    public byte[] Continuation { get; }
+
+    public int Unknown { get; }
+
+    public int MaximalCharacters { get; }
+
+    public static WordPieceModel Read(StageOptions options)
+    {
+        options.Knows("vocab", "unk_token", "continuing_subword_prefix", "max_input_chars_per_word");
+        var vocabulary = Vocabulary.Read(options.Member("vocab"));
+        var unknown = options.Text("unk_token", "[UNK]");
+        return vocabulary.TryGetId(Encoding.UTF8.GetBytes(unknown), out var id)
+            ? new(vocabulary, Encoding.UTF8.GetBytes(options.Text("continuing_subword_prefix", "##")), id, options.Number("max_input_chars_per_word", 100))
+            : throw StageOptions.Wrong("model.unk_token", $"'{unknown}' is not in the vocabulary");
+    }
+
+    public bool TryGetId(ReadOnlySpan<byte> token, out int id) => vocabulary.TryGetId(token, out id);
+
+    public bool TryGetToken(int id, out ReadOnlySpan<byte> token) => vocabulary.TryGetToken(id, out token);
+
+    public IPieceTokeniser NewPieceTokeniser() => new LongestMatch(this);
+
+    private sealed class LongestMatch(WordPieceModel model) : IPieceTokeniser
+    {
+        private readonly byte[] continued = new byte[model.longestToken];
+
+        public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
+        {
+            if (CountsMoreThan(piece, model.MaximalCharacters))
+            {
+                tokens.Add(model.Unknown, 0, piece.Length);
+                return;
+            }
+
+            var before = tokens.Count;
+            for (var start = 0; start < piece.Length;)
+            {
+                if (!TryLongest(piece, start, out var end, out var id))
+                {
+                    tokens.TakeBackTo(before);
+                    tokens.Add(model.Unknown, 0, piece.Length);
+                    return;
+                }
+
+                tokens.Add(id, start, end);
+                start = end;
+            }
+        }
+
+        private bool TryLongest(ReadOnlySpan<byte> piece, int start, out int end, out int id)
+        {
+            var prefix = start == 0 ? [] : model.Continuation;
+            prefix.CopyTo(continued, 0);
+            for (end = start + Math.Min(piece.Length - start, model.longestToken - prefix.Length); end > start; end--)
+            {
+                if (end < piece.Length && (piece[end] & 0xC0) == 0x80) { continue; }
+
+                var length = end - start;
+                piece.Slice(start, length).CopyTo(continued.AsSpan(prefix.Length));
+                if (model.vocabulary.TryGetId(continued.AsSpan(0, prefix.Length + length), out id)) { return true; }
+            }
+
+            id = -1;
+            return false;
+        }
+
+        private static bool CountsMoreThan(ReadOnlySpan<byte> piece, int characters)
+        {
+            if (piece.Length <= characters) { return false; }
+
+            var count = 0;
+            foreach (var value in piece) { count += (value & 0xC0) != 0x80 ? 1 : 0; }
+
+            return count > characters;
+        }
+    }
+}

@@ -1,0 +1,32 @@
+using System.Text.Json;
+using Platform.GpuKernels.Tokenisation;
+
+namespace Platform.GpuKernels.Tests.Tokenisation;
+
+public class A_tokeniser_file
+{
+    [Theory]
+    [InlineData("""{"type":"Foo"}""", "tokenizer.json: pre_tokenizer 'Foo' is not supported; supported are ")]
+    [InlineData("""{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Bar"}]}""", "tokenizer.json: pre_tokenizer.pretokenizers[1] 'Bar' is not supported; supported are ")]
+    public void that_asks_for_what_is_not_there_is_refused_by_name(string json, string message)
+    {
+        var wrong = Assert.Throws<TokeniserFileException>(() => TokeniserStages.PreTokeniser(new StageOptions("pre_tokenizer", JsonDocument.Parse(json).RootElement)));
+        Assert.StartsWith(message, wrong.Message, StringComparison.Ordinal);
+    }
+
+    [Fact] public void may_cut_words_into_the_longest_tokens()
+    {
+        var options = new StageOptions("model", JsonDocument.Parse("""{"type":"WordPiece","vocab":{"[UNK]":0,"un":1,"##aff":2,"##able":3,"##a":4,"é":5}}""").RootElement);
+        var tokens = new TokenSink();
+        tokens.Clear(wantsOffsets: true);
+        var tokeniser = TokeniserStages.Model(options, options).NewPieceTokeniser();
+
+        tokeniser.Tokenise("unaffable"u8, tokens);
+        tokeniser.Tokenise("unaffably"u8, tokens);
+        tokeniser.Tokenise("éa"u8, tokens);
+
+        Assert.Equal([1, 2, 3, 0, 5, 4], tokens.Ids);
+        Assert.Equal([0, 2, 5, 0, 0, 2], tokens.Starts);
+        Assert.Equal([2, 5, 9, 9, 2, 3], tokens.Ends);
+    }
+}
