@@ -52,13 +52,13 @@ public sealed class Documents(Store store)
         {
             await using var command = store.Context.Command(connection, $"""
                 select d.data, d.sort_key, d.id from {store.Context.Schema}.pl_documents d
-                where d.projection = $1 and d.tenant_id = $2
+                where d.projection = $1 collate "C" and d.tenant_id = $2 collate "C"
                   and d.generation = (select generation from {store.Context.Schema}.pl_projections where name = $1 and live)
                   and ($3::jsonb is null or d.data @> $3::jsonb)
-                  and ($4::varchar is null or (d.sort_key, d.id) {compare} ($4, $5))
+                  and ($4::varchar is null or (d.sort_key, d.id collate "C") {compare} ($4, $5))
                   and ($7::varchar is null or d.sort_key >= $7)
                   and ($8::varchar is null or d.sort_key < $8)
-                order by d.sort_key {order}, d.id {order} limit $6
+                order by d.sort_key {order}, d.id collate "C" {order} limit $6
                 """, projection.Name, tenant.Value);
             command.Parameters.Add(new NpgsqlParameter { Value = (object?)containing ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
             command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.SortKey ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Varchar });

@@ -68,7 +68,10 @@ internal sealed class SealedLog(Store store)
     {
         var positions = new List<(long Seq, long Position)>(limit);
         await using (var command = store.Context.Command(connection, $"""
-            select s.first_position, s.seqs from {store.Context.Schema}.pl_seals s where s.last_position > $1 and s.first_position <= $1 + $2 order by s.last_position
+            select s.first_position, s.seqs from {store.Context.Schema}.pl_seals s
+            where s.last_position > $1
+              and s.last_position <= coalesce((select e.last_position from {store.Context.Schema}.pl_seals e where e.last_position >= $1 + $2 order by e.last_position limit 1), {long.MaxValue})
+            order by s.last_position
             """))
         {
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = after });
