@@ -1,4 +1,8 @@
-// Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run.
+// Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run. `parity` is for bench/parity/run.
+using Platform.Kernels;
+
+if (args is ["parity", .. var subject]) { return Parity.Run(subject); }
+
 var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {
 };

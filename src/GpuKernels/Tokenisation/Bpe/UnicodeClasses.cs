@@ -1,0 +1,112 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Platform.GpuKernels.Tokenisation.Bpe;
+
+/// <summary>The classes of characters that the pre-tokenisers' patterns name: \p{L} by case, \p{M}, \p{N}, \s. All code points fall in exactly one, or in none.</summary>
+internal static partial class UnicodeClasses
+{
+    /// <summary>Lu and Lt.</summary>
+    public const byte Upper = 1;
+
+    /// <summary>Ll.</summary>
+    public const byte Lower = 2;
+
+    /// <summary>Lm and Lo.</summary>
+    public const byte Caseless = 4;
+
+    public const byte Mark = 8;
+    public const byte Number = 16;
+    public const byte Space = 32;
+
+    public const byte Letter = Upper | Lower | Caseless;
+
+    private const int CodePoints = 0x110000;
+    private const int PageSize = 256;
+
+    // Pages that are alike are kept once: some 180 of 4,352.
+    private static readonly ushort[] PageOf = new ushort[CodePoints / PageSize];
+    private static readonly byte[] Pages = Expand();
+
+    /// <param name="codePoint">Below 0x110000.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte Of(uint codePoint) => Pages[(PageOf[codePoint / PageSize] * PageSize) + (int)(codePoint % PageSize)];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte OfAscii(byte character) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Pages), character);
+
+    /// <summary>The class of the character at <paramref name="at"/> of valid UTF-8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static byte At(ref byte text, int at, out int size)
+    {
+        ref var first = ref Unsafe.Add(ref text, at);
+        if (first < 0x80)
+        {
+            size = 1;
+            return OfAscii(first);
+        }
+
+        return Of(Decode(ref first, out size));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Decode(ref byte first, out int size)
+    {
+        uint lead = first;
+        uint second = Unsafe.Add(ref first, 1) & 0x3Fu;
+        if (lead < 0xE0)
+        {
+            size = 2;
+            return ((lead & 0x1F) << 6) | second;
+        }
+
+        uint third = Unsafe.Add(ref first, 2) & 0x3Fu;
+        if (lead < 0xF0)
+        {
+            size = 3;
+            return ((lead & 0x0F) << 12) | (second << 6) | third;
+        }
+
+        size = 4;
+        return ((lead & 0x07) << 18) | (second << 12) | (third << 6) | (Unsafe.Add(ref first, 3) & 0x3Fu);
+    }
+
+    private static byte[] Expand()
+    {
+        var all = new byte[CodePoints];
+        var at = 0;
+        var runs = Convert.FromBase64String(Runs);
+        for (var i = 0; i < runs.Length;)
+        {
+            var value = 0;
+            for (var shift = 0; ; shift += 7)
+            {
+                value |= (runs[i] & 0x7F) << shift;
+                if (runs[i++] < 0x80) { break; }
+            }
+
+            var kind = value & 7;
+            var length = (value >> 3) + 1;
+            all.AsSpan(at, length).Fill(kind == 0 ? (byte)0 : (byte)(1 << (kind - 1)));
+            at += length;
+        }
+
+        var pages = new List<byte>();
+        var known = new Dictionary<string, ushort>(StringComparer.Ordinal);
+        for (var page = 0; page < PageOf.Length; page++)
+        {
+            var content = all.AsSpan(page * PageSize, PageSize);
+            var name = Convert.ToHexString(content);
+            if (!known.TryGetValue(name, out var index))
+            {
+                index = (ushort)known.Count;
+                known.Add(name, index);
+                pages.AddRange(content);
+            }
+
+            PageOf[page] = index;
+        }
+
+        return [.. pages];
+    }
+}
