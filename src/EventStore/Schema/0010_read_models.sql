@@ -8,3 +8,8 @@ delete from {schema}.pl_documents where projection in ('run_timeline', 'audit_tr
 delete from {schema}.pl_projections where name in ('run_timeline', 'audit_trail', 'effect_index');
 delete from {schema}.pl_parked where projection in ('run_timeline', 'audit_trail', 'effect_index');
 delete from {schema}.pl_discarded where projection in ('run_timeline', 'audit_trail', 'effect_index');
+
+-- As with pl_commit: the committer's session plans as this function needs it, and its four settings cost as much as what it does.
+alter function {schema}.pl_project(
+    bigint, varchar[], bigint[], varchar[], bigint[], varchar[], varchar[], varchar[], jsonb[], varchar[], bigint[], varchar[], varchar[], bigint[], varchar[], jsonb[],
+    varchar[], bigint[], varchar[], varchar[], bigint[]) reset all;
