@@ -33,7 +33,9 @@ internal sealed class CommitBatch : IDisposable
     private readonly Column<long?> messageOwner;
 
     private readonly string schema;
-    private NpgsqlBatch? projected;
+
+    /// <summary>By the statement that follows the documents.</summary>
+    private readonly Dictionary<NpgsqlCommand, NpgsqlBatch> projected = [];
 
     public CommitBatch(string quotedSchema, int timeoutSeconds)
     {
@@ -152,15 +154,16 @@ internal sealed class CommitBatch : IDisposable
             return;
         }
 
-        if (projected is null)
+        var statement = Shortest();
+        if (!projected.TryGetValue(statement, out var both))
         {
-            var call = new NpgsqlBatchCommand(commit.Command.CommandText);
-            foreach (var column in columns) { call.Parameters.Add(column.Parameter()); }
-            projected = new NpgsqlBatch(commit.Command.Connection) { Timeout = timeoutSeconds, BatchCommands = { Documents.Command, call } };
-            await projected.PrepareAsync(cancellation);
+            var call = new NpgsqlBatchCommand(statement.CommandText);
+            foreach (NpgsqlParameter parameter in statement.Parameters) { call.Parameters.Add(parameter.Clone()); }
+            projected[statement] = both = new NpgsqlBatch(statement.Connection) { Timeout = timeoutSeconds, BatchCommands = { Documents.Command, call } };
+            await both.PrepareAsync(cancellation);
         }
 
-        await projected.ExecuteNonQueryAsync(cancellation);
+        await both.ExecuteNonQueryAsync(cancellation);
     }
 
     /// <summary>After a refusal: gives every unit that cannot pass its outcome. Returns how many were found.</summary>
@@ -266,7 +269,7 @@ internal sealed class CommitBatch : IDisposable
 
     public void Dispose()
     {
-        projected?.Dispose();
+        foreach (var both in projected.Values) { both.Dispose(); }
         foreach (var (command, _) in shorter.Append(commit)) { command.Dispose(); }
     }
 
