@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Platform.GpuKernels.Tokenisation;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
 namespace Platform.Kernels;
@@ -19,8 +20,23 @@ internal static class Parity
                     var ids = encoding.Encode(text);
                     return encoding.Count(text) == ids.Length ? ids : throw new InvalidOperationException("The count is not that of the ids.");
                 });
+            case ["tokenizer", var file, "offsets"]:
+                var aligned = Tokeniser.Load(file);
+                return Compare(text =>
+                {
+                    var encoded = aligned.Encode(text);
+                    return [.. encoded.Ids, .. encoded.ScalarOffsets.SelectMany(offset => new[] { offset.Start, offset.End })];
+                });
+            case ["tokenizer", var file, _]:
+                var tokeniser = Tokeniser.Load(file);
+                var packed = new PackedTokens();
+                return Compare(text =>
+                {
+                    tokeniser.Pack([text], packed, threads: 1);
+                    return packed.Ids.ToArray();
+                });
             default:
-                Console.Error.WriteLine("parity tiktoken NAME RANKFILE");
+                Console.Error.WriteLine("parity tiktoken NAME RANKFILE | parity tokenizer FILE offsets|ids");
                 return 2;
         }
     }

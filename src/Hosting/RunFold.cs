@@ -10,16 +10,17 @@ namespace Platform.Hosting;
 /// <summary>A run's events, one after the other, as its screens show them.</summary>
 internal sealed class RunFold
 {
+    private object? story;
     private object? summary;
     private RunCompleted? completed;
 
-    public RunStory? Story { get; private set; }
+    public RunStory? Story => (RunStory?)story;
 
     public RunSummary? Summary => (RunSummary?)summary;
 
     public void Add(RecordedEvent recorded)
     {
-        Story = RunTimeline.Evolve(Story, recorded);
+        foreach (var key in RunTimeline.Projection.Keys(recorded)) { story = RunTimeline.Projection.Evolve(story, key, recorded); }
         foreach (var key in RunList.Projection.Keys(recorded)) { summary = RunList.Projection.Evolve(summary, key, recorded); }
         completed = recorded.Data as RunCompleted ?? completed;
     }
@@ -27,8 +28,8 @@ internal sealed class RunFold
     /// <summary>The run in full, with what it gave; null: there is no run.</summary>
     public JsonObject? Json()
     {
-        if (Story is null || Summary is null) { return null; }
-        var whole = RunJson.Story(Story, Summary);
+        if (story is null || summary is null) { return null; }
+        var whole = RunJson.Story(Story!, Summary!);
         if (completed is not null) { whole["outputs"] = RunJson.Outputs(completed); }
         return whole;
     }

@@ -26,6 +26,9 @@ internal interface ITokenModel
     /// <summary>How many tokens the vocabulary has; ids may have gaps and exceed it.</summary>
     int Count { get; }
 
+    /// <summary>One more than the highest id.</summary>
+    int IdLimit { get; }
+
     /// <summary>The id of a token as the file spells it.</summary>
     bool TryGetId(ReadOnlySpan<byte> token, out int id);
 

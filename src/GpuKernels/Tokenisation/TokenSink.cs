@@ -14,6 +14,9 @@ internal sealed class TokenSink
 
     public int Count { get; private set; }
 
+    /// <summary>How many tokens it holds without growing.</summary>
+    public int Room => ids.Length;
+
     public ReadOnlySpan<int> Ids => ids.AsSpan(0, Count);
 
     /// <summary>The first byte of each token within its piece.</summary>
@@ -50,6 +53,13 @@ internal sealed class TokenSink
         }
 
         Count = at + 1;
+    }
+
+    /// <summary>Adds ids; only where no offsets are wanted.</summary>
+    public void AddAll(ReadOnlySpan<int> more)
+    {
+        more.CopyTo(Reserve(more.Length));
+        Advance(more.Length);
     }
 
     /// <summary>Room for <paramref name="count"/> ids after the present ones, to be filled and then <see cref="Advance"/>d; only where no offsets are wanted.</summary>

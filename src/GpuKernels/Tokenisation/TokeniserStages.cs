@@ -1,40 +1,109 @@
+using Platform.GpuKernels.Tokenisation.Decoders;
+using Platform.GpuKernels.Tokenisation.Normalisers;
 using Platform.GpuKernels.Tokenisation.PreTokenisers;
+using Platform.GpuKernels.Tokenisation.Unicode;
 using Platform.GpuKernels.Tokenisation.WordPiece;
 
 namespace Platform.GpuKernels.Tokenisation;
 
-/// <summary>What each `type` of a tokenizer.json becomes. Every kind that is supported stands here, and nowhere else.</summary>
+/// <summary>What each `type` of a tokenizer.json becomes. Every kind that is supported stands here (post-processors: <see cref="PostProcessor"/>).</summary>
 internal static class TokeniserStages
 {
+    /// <summary>How a stage is made, and the options that it may have: another would change the ids unseen, and is refused.</summary>
+    private sealed record Kind<T>(Func<StageOptions, T> Make, params string[] Options);
+
     /// <summary>By `model.type`; the second argument is the whole file, since a model may depend on how its pieces are made.</summary>
     private static readonly Dictionary<string, Func<StageOptions, StageOptions, ITokenModel>> Models = new(StringComparer.Ordinal)
     {
         ["WordPiece"] = (model, _) => WordPieceModel.Read(model),
     };
 
-    private static readonly Dictionary<string, Func<StageOptions, INormaliser>> Normalisers = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Kind<IReadOnlyList<INormaliser>>> Normalisers = new(StringComparer.Ordinal)
     {
+        ["Sequence"] = new(options => [.. options.Items("normalizers").SelectMany(Normaliser)], "normalizers"),
+        ["BertNormalizer"] = new(Bert, "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"),
+        ["NFC"] = new(_ => [new UnicodeNormaliser(composed: true, compatible: false)]),
+        ["NFD"] = new(_ => [new UnicodeNormaliser(composed: false, compatible: false)]),
+        ["NFKC"] = new(_ => [new UnicodeNormaliser(composed: true, compatible: true)]),
+        ["NFKD"] = new(_ => [new UnicodeNormaliser(composed: false, compatible: true)]),
+        ["Lowercase"] = new(_ => [new LowercaseNormaliser()]),
+        ["StripAccents"] = new(_ => [new RemovingNormaliser(CharacterSets.Mark)]),
+        ["Strip"] = new(options => [new StripNormaliser(options.Flag("strip_left"), options.Flag("strip_right"))], "strip_left", "strip_right"),
+        ["Replace"] = new(options => [new ReplaceNormaliser(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
+        ["Prepend"] = new(options => [new PrependNormaliser(options.Text("prepend"))], "prepend"),
+        ["Nmt"] = new(_ => [new NmtNormaliser()]),
     };
 
-    private static readonly Dictionary<string, Func<StageOptions, IReadOnlyList<IPreTokeniser>>> PreTokenisers = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Kind<IReadOnlyList<IPreTokeniser>>> PreTokenisers = new(StringComparer.Ordinal)
     {
-        ["Sequence"] = options => [.. options.Items("pretokenizers").SelectMany(PreTokeniser)],
-        ["WhitespaceSplit"] = _ => [new WhitespaceSplitPreTokeniser()],
+        ["Sequence"] = new(options => [.. options.Items("pretokenizers").SelectMany(PreTokeniser)], "pretokenizers"),
+        ["BertPreTokenizer"] = new(_ => [new BertPreTokeniser()]),
+        ["Whitespace"] = new(_ => [new WhitespacePreTokeniser()]),
+        ["WhitespaceSplit"] = new(_ => [new WhitespaceSplitPreTokeniser()]),
+        ["Punctuation"] = new(options => [new CharacterPreTokeniser(CharacterSets.Punctuation, PatternPreTokeniser.Behaviour(options, "behavior", "Isolated"))], "behavior"),
+        ["Digits"] = new(options => [new CharacterPreTokeniser(CharacterSets.Numeric, options.Flag("individual_digits", false) ? SplitBehaviour.Isolated : SplitBehaviour.Contiguous)], "individual_digits"),
+        ["CharDelimiterSplit"] = new(options => [new DelimiterPreTokeniser((uint)options.Text("delimiter").EnumerateRunes().First().Value)], "delimiter"),
+        ["Split"] = new(options => [SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
     };
 
-    private static readonly Dictionary<string, Func<StageOptions, IDecoder>> Decoders = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Kind<IReadOnlyList<IDecoder>>> Decoders = new(StringComparer.Ordinal)
     {
+        ["Sequence"] = new(options => [.. options.Items("decoders").SelectMany(each => Decoder(each) ?? [])], "decoders"),
+        ["WordPiece"] = new(options => [new WordPieceDecoder(options.Text("prefix", "##"), options.Flag("cleanup", true))], "prefix", "cleanup"),
+        ["BPEDecoder"] = new(options => [new SuffixDecoder(options.Text("suffix", "</w>"))], "suffix"),
+        ["Fuse"] = new(_ => [new FuseDecoder()]),
+        ["Replace"] = new(options => [new ReplaceDecoder(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
+        ["Strip"] = new(options => [new StripDecoder(options.Text("content"), options.Number("start"), options.Number("stop"))], "content", "start", "stop"),
+        ["ByteFallback"] = new(_ => [new ByteFallbackDecoder()]),
     };
 
-    public static ITokenModel Model(StageOptions options, StageOptions file) => Find(Models, options)(options, file);
+    public static ITokenModel Model(StageOptions options, StageOptions file)
+    {
+        if (options.IsNull) { throw StageOptions.Wrong("model", "is missing"); }
 
-    public static INormaliser? Normaliser(StageOptions options) => options.IsNull ? null : Find(Normalisers, options)(options);
+        return Models.TryGetValue(options.Type, out var make) ? make(options, file) : throw options.Unsupported(Models.Keys);
+    }
 
     /// <summary>The steps in order; a Sequence is laid flat.</summary>
-    public static IReadOnlyList<IPreTokeniser> PreTokeniser(StageOptions options) => options.IsNull ? [] : Find(PreTokenisers, options)(options);
+    public static IReadOnlyList<INormaliser> Normaliser(StageOptions options) => Find(Normalisers, options) ?? [];
 
-    public static IDecoder? Decoder(StageOptions options) => options.IsNull ? null : Find(Decoders, options)(options);
+    /// <summary>The steps in order; a Sequence is laid flat.</summary>
+    public static IReadOnlyList<IPreTokeniser> PreTokeniser(StageOptions options) => Find(PreTokenisers, options) ?? [];
 
-    private static T Find<T>(Dictionary<string, T> supported, StageOptions options) =>
-        supported.TryGetValue(options.Type, out var make) ? make : throw options.Unsupported(supported.Keys);
+    /// <summary>The steps in order; a Sequence is laid flat. null: there is none.</summary>
+    public static IReadOnlyList<IDecoder>? Decoder(StageOptions options) => Find(Decoders, options);
+
+    /// <summary>What does the same as all the stages at once, and faster, where there is such a thing.</summary>
+    public static Func<IPieceTokeniser>? Fused(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) => null;
+
+    private static T? Find<T>(Dictionary<string, Kind<T>> supported, StageOptions options)
+        where T : class
+    {
+        if (options.IsNull) { return null; }
+
+        if (!supported.TryGetValue(options.Type, out var kind)) { throw options.Unsupported(supported.Keys); }
+
+        options.Knows(kind.Options);
+        return kind.Make(options);
+    }
+
+    private static List<INormaliser> Bert(StageOptions options)
+    {
+        var steps = new List<INormaliser>();
+        var lowercase = options.Flag("lowercase", true);
+        var strip = options.Member("strip_accents");
+        if (options.Flag("clean_text", true)) { steps.Add(new CleaningNormaliser()); }
+
+        if (options.Flag("handle_chinese_chars", true)) { steps.Add(new ChineseNormaliser()); }
+
+        if (strip.IsNull ? lowercase : options.Flag("strip_accents"))
+        {
+            steps.Add(new UnicodeNormaliser(composed: false, compatible: false));
+            steps.Add(new RemovingNormaliser(CharacterSets.Nonspacing));
+        }
+
+        if (lowercase) { steps.Add(new LowercaseNormaliser()); }
+
+        return steps;
+    }
 }

@@ -20,9 +20,10 @@ internal sealed class WorkingText
 
     public ReadOnlySpan<byte> Bytes => current.Bytes;
 
-    public bool Aligned => current.Aligned;
-
     public List<Piece> Pieces => pieces;
+
+    /// <summary>How many bytes it holds without growing.</summary>
+    public int Room => Math.Max(current.Room, next.Room);
 
     /// <summary>The range of the original text that a range of the present bytes, not empty, stands for.</summary>
     public (int Start, int End) Original(int start, int end) => (current.Starts[start], current.Ends[end - 1]);
@@ -76,8 +77,8 @@ internal sealed class WorkingText
         (pieces, nextPieces) = (nextPieces, pieces);
     }
 
-    /// <summary>Replaces a piece by parts of it, as added tokens cut it: ranges of the present bytes with the token that each is, or -1.</summary>
-    public void Cut(Action<ReadOnlySpan<byte>, PieceSink> cut)
+    /// <summary>Takes added tokens out of the pieces.</summary>
+    public void Cut(TokenTree added)
     {
         nextPieces.Clear();
         foreach (var piece in pieces)
@@ -89,7 +90,16 @@ internal sealed class WorkingText
             }
 
             sink.Begin(nextPieces, current, piece);
-            cut(current.Bytes[piece.Start..piece.End], sink);
+            var text = current.Bytes[piece.Start..piece.End];
+            var (from, done) = (0, 0);
+            while (added.TryFind(text, from, done, out var match))
+            {
+                sink.Add(done, match.Start);
+                sink.AddToken(match.Start, match.End, match.Token.Id);
+                (from, done) = (match.Next, match.End);
+            }
+
+            sink.Add(done, text.Length);
         }
 
         (pieces, nextPieces) = (nextPieces, pieces);
@@ -159,6 +169,25 @@ internal sealed class TextRewriter
         cursor += replaced;
     }
 
+    /// <summary>
+    /// Writes a character that came out of a transformation: with <paramref name="change"/> 1 it is inserted, with 0 it stands for the next character of the
+    /// source, with -n for that one, and the n after it go.
+    /// </summary>
+    public void Change(uint character, int change)
+    {
+        var rune = new Rune(character);
+        if (change > 0)
+        {
+            Insert(rune);
+            return;
+        }
+
+        var end = cursor;
+        for (var i = change; i <= 0 && end < piece.End; i++) { end += Utf8Text.SizeAt(from.Bytes, end); }
+
+        Put(rune, end - cursor);
+    }
+
     /// <summary>Writes a character that was not there; it is aligned as the one before.</summary>
     public void Insert(Rune character)
     {
@@ -177,6 +206,8 @@ internal sealed class AlignedBytes
     public bool Aligned { get; private set; }
 
     public int Length { get; private set; }
+
+    public int Room => bytes.Length;
 
     public ReadOnlySpan<byte> Bytes => bytes.AsSpan(0, Length);
 

@@ -14,7 +14,8 @@ public class A_tokeniser_file
         Assert.StartsWith(message, wrong.Message, StringComparison.Ordinal);
     }
 
-    [Fact] public void may_cut_words_into_the_longest_tokens()
+    [Fact]
+    public void may_cut_words_into_the_longest_tokens()
     {
         var options = new StageOptions("model", JsonDocument.Parse("""{"type":"WordPiece","vocab":{"[UNK]":0,"un":1,"##aff":2,"##able":3,"##a":4,"é":5}}""").RootElement);
         var tokens = new TokenSink();

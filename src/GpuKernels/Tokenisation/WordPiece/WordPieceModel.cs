@@ -22,6 +22,8 @@ internal sealed class WordPieceModel : ITokenModel
 
     public int Count => vocabulary.Count;
 
+    public int IdLimit => vocabulary.IdLimit;
+
     /// <summary>What the spelling of a token begins with that continues a word: ##.</summary>
     public byte[] Continuation { get; }
 

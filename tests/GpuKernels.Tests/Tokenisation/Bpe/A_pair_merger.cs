@@ -38,7 +38,8 @@ public class A_pair_merger
         }
     }
 
-    [Fact] public void takes_a_piece_of_a_million_equal_symbols()
+    [Fact]
+    public void takes_a_piece_of_a_million_equal_symbols()
     {
         const int Length = 1_000_000;
         var table = new MergeTable(16);
@@ -52,7 +53,8 @@ public class A_pair_merger
         Assert.Equal([.. Enumerable.Repeat(16, 15), 14, 9, 6], merger.Symbols[..count].ToArray());
     }
 
-    [Fact] public void refuses_a_piece_past_its_limit() =>
+    [Fact]
+    public void refuses_a_piece_past_its_limit() =>
         Assert.Throws<ArgumentException>(() => new PairMerger(new MergeTable(1)).Begin(PairMerger.MaximalSymbols + 1));
 
     private static List<(int Symbol, int Start)> Defined(int[] piece, Dictionary<(int Left, int Right), (int Rank, int Becomes)> merges)

@@ -1,0 +1,69 @@
+// Records of npm's tokenizers: `node huggingface.mjs KIND json|corpora|codepoints|hostile|fuzz [CASES [SEED]]`; run by bench/parity/run-tokenizers.
+// After the ids of a text, each token's start and end in Unicode scalar values follow where the kind's name ends in +offsets.
+import { createRequire } from "node:module";
+import { writeSync } from "node:fs";
+import { codePoints, corpora, fuzz, hostile, Random } from "./texts.mjs";
+import { end, record } from "./stream.mjs";
+import { bert, vocabulary } from "./wordpiece.mjs";
+
+process.env.TOKENIZERS_PARALLELISM = "false";
+const require = createRequire(import.meta.url);
+const { Tokenizer } = require("tokenizers");
+const [kind, what, cases = "10000000", seed = "1"] = process.argv.slice(2);
+const [name, offsets] = kind.split("+");
+
+const words = () => vocabulary([...corpora(3, 60_000)].map(([, text]) => text), 30_000);
+const stages = change => { const file = bert(words()); Object.assign(file, change); return file; };
+const added = (id, content, more) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: false, ...more });
+
+// A tokenizer.json each.
+export const kinds = {
+    bert: () => bert(words()),
+    cased: () => bert(words(), { lowercase: false }),
+    accents: () => bert(words(), { strip_accents: false, clean_text: false, handle_chinese_chars: false }),
+    stripped: () => bert(words(), { strip_accents: true, lowercase: false, clean_text: false }),
+    nfc: () => stages({ normalizer: { type: "NFC" }, pre_tokenizer: { type: "WhitespaceSplit" } }),
+    nfd: () => stages({ normalizer: { type: "NFD" }, pre_tokenizer: { type: "Whitespace" } }),
+    nfkc: () => stages({ normalizer: { type: "Sequence", normalizers: [{ type: "NFKC" }, { type: "Lowercase" }] }, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, { type: "Punctuation", behavior: "MergedWithPrevious" }] } }),
+    nfkd: () => stages({
+        normalizer: { type: "Sequence", normalizers: [{ type: "Nmt" }, { type: "NFKD" }, { type: "StripAccents" }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }, { type: "Replace", pattern: { String: "b" }, content: "é!" }] },
+        pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }, { type: "Digits", individual_digits: true }, { type: "Punctuation", behavior: "Contiguous" }] },
+    }),
+    added: () => {
+        const file = bert(words());
+        const first = Object.keys(file.model.vocab).length;
+        file.normalizer = { type: "Sequence", normalizers: [{ type: "Strip", strip_left: true, strip_right: true }, { type: "Prepend", prepend: "the " }, file.normalizer] };
+        file.pre_tokenizer = { type: "Sequence", pretokenizers: [{ type: "BertPreTokenizer" }, { type: "Digits", individual_digits: false }, { type: "Split", pattern: { String: "l" }, behavior: "MergedWithNext", invert: false }] };
+        file.added_tokens.push(
+            added(first, "ab", { lstrip: true, rstrip: true }), added(first + 1, "abab", { single_word: true }), added(first + 2, "World", { normalized: true, rstrip: true }),
+            added(first + 3, "É", { normalized: true }), added(first + 4, "<s>", { special: true, lstrip: true }), added(first + 5, "'s", { single_word: true, normalized: true }), added(first + 6, "the"));
+        return file;
+    },
+};
+
+const file = kinds[name]();
+if (what === "json") {
+    const bytes = Buffer.from(JSON.stringify(file));
+    for (let at = 0; at < bytes.length;) { at += writeSync(1, bytes, at); }
+    process.exit(0);
+}
+
+const reference = Tokenizer.fromString(JSON.stringify(file));
+let batch = [];
+async function flush() {
+    const encodings = await reference.encodeBatch(batch);
+    batch.forEach((text, i) => record(text, offsets ? [...encodings[i].getIds(), ...encodings[i].getOffsets().flat()] : encodings[i].getIds()));
+    batch = [];
+}
+async function emit(text) {
+    if (batch.push(text) >= 1000 || text.length > 10_000) { await flush(); }
+}
+switch (what) {
+    case "corpora": for (const [, text] of corpora(Number(seed), 400_000)) { await emit(text); } break;
+    case "codepoints": for (const text of codePoints()) { await emit(text); } break;
+    case "hostile": for (const length of [1, 2, 15, 16, 17, 47, 48, 63, 64, 65, 99, 100, 101, 102, 1000, 100_000]) { for (const text of hostile(length)) { await emit(text); } } break;
+    case "fuzz": { const random = new Random(Number(seed)); for (let i = 0; i < Number(cases); i++) { await emit(fuzz(random)); } break; }
+    default: throw new Error(`unknown: ${what}`);
+}
+await flush();
+end();

@@ -1,0 +1,72 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Platform.GpuKernels.Tokenisation.Unicode;
+
+/// <summary>A value for every character, in pages of 256 that are kept once where they are alike.</summary>
+internal sealed class CharacterMap<T>
+{
+    private const int PageBits = 8;
+    private const int PageSize = 1 << PageBits;
+
+    private readonly ushort[] pageOf = new ushort[Characters.Limit >> PageBits];
+    private readonly T[] values;
+
+    /// <summary>From a value for each of the <see cref="Characters.Limit"/> code points.</summary>
+    public CharacterMap(ReadOnlySpan<T> all)
+    {
+        var known = new Dictionary<int, List<ushort>>();
+        var pages = new List<T>();
+        for (var page = 0; page < pageOf.Length; page++)
+        {
+            var content = all.Slice(page << PageBits, PageSize);
+            var hash = default(HashCode);
+            foreach (var value in content) { hash.Add(value); }
+
+            if (!known.TryGetValue(hash.ToHashCode(), out var alike)) { known.Add(hash.ToHashCode(), alike = []); }
+
+            var same = -1;
+            foreach (var other in alike)
+            {
+                if (content.SequenceEqual(CollectionsMarshal.AsSpan(pages).Slice(other << PageBits, PageSize), null)) { same = other; }
+            }
+
+            if (same < 0)
+            {
+                same = pages.Count >> PageBits;
+                alike.Add((ushort)same);
+                pages.AddRange(content);
+            }
+
+            pageOf[page] = (ushort)same;
+        }
+
+        values = [.. pages];
+    }
+
+    /// <summary>The given values, the last for each code point, and <paramref name="otherwise"/> for all others.</summary>
+    public CharacterMap(IEnumerable<KeyValuePair<uint, T>> given, T otherwise)
+    {
+        var pages = new List<T[]> { new T[PageSize] };
+        Array.Fill(pages[0], otherwise);
+        foreach (var (scalar, value) in given)
+        {
+            ref var page = ref pageOf[scalar >> PageBits];
+            if (page == 0)
+            {
+                page = (ushort)pages.Count;
+                pages.Add([.. pages[0]]);
+            }
+
+            pages[page][scalar & (PageSize - 1)] = value;
+        }
+
+        values = [.. pages.SelectMany(page => page)];
+    }
+
+    public T this[uint scalar]
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => values[(pageOf[scalar >> PageBits] << PageBits) | (int)(scalar & (PageSize - 1))];
+    }
+}
