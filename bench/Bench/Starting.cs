@@ -33,34 +33,52 @@ internal static class Starting
 
     private static async Task Serve(Ground ground, Report report, string binary)
     {
-        var (times, memory) = (new List<double>(), new List<double>());
-        var folder = Path.Combine(ground.Folder, "serve");
+        var (times, memory, again) = (new List<double>(), new List<double>(), new List<double>());
         for (var round = -1; round < ground.Settings.Size(5, 1); round++)
         {
-            var began = Stopwatch.GetTimestamp();
-            using var process = Process.Start(new ProcessStartInfo(binary, ["serve", "--json", "--data", folder, "--listen", $"unix:{Path.Combine(ground.Folder, "s")}"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-            _ = process.StandardError.ReadToEndAsync();
-            var first = await process.StandardOutput.ReadLineAsync();
-            var took = Stopwatch.GetElapsedTime(began).TotalSeconds;
-            if (first?.Contains("\"ready\"", StringComparison.Ordinal) != true) { throw new InvalidOperationException($"platform serve said {first}."); }
-            if (round >= 0)
+            using var process = await Ready(ground, binary, round < 0 ? [] : times); // the first one makes the cluster
+            if (round >= 0 && memory.Count < ground.Settings.Size(3, 1))
             {
-                // The first one made the cluster.
-                times.Add(took);
-                if (memory.Count < ground.Settings.Size(3, 1))
-                {
-                    await Task.Delay(ground.Settings.Brief ? TimeSpan.Zero : Idle);
-                    memory.Add(ResidentMegabytes(process.Id));
-                }
+                await Task.Delay(ground.Settings.Brief ? TimeSpan.Zero : Idle);
+                memory.Add(ResidentMegabytes(process.Id));
             }
 
-            using var stop = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
-            await process.WaitForExitAsync();
-            if (process.ExitCode != 0) { throw new InvalidOperationException($"platform serve ended with {process.ExitCode}."); }
+            await Terminate(process);
+        }
+
+        for (var round = 0; round < ground.Settings.Size(5, 1); round++)
+        {
+            using (var killed = await Ready(ground, binary, []))
+            {
+                killed.Kill();
+                await killed.WaitForExitAsync();
+            }
+
+            using var process = await Ready(ground, binary, again);
+            await Terminate(process);
         }
 
         report.Add("start", "serve is ready, warm data folder", "s", times, null, new Bar(1.5, false, false));
+        report.Add("start", "serve is ready again after kill -9", "s", again, null, new Bar(2, false, false));
         report.Add("start", $"serve, resident after {Idle.TotalSeconds} s idle", "MB", memory, null, new Bar(150, false, false));
+    }
+
+    private static async Task<Process> Ready(Ground ground, string binary, List<double> times)
+    {
+        var began = Stopwatch.GetTimestamp();
+        string[] arguments = ["serve", "--json", "--data", Path.Combine(ground.Folder, "serve"), "--listen", $"unix:{Path.Combine(ground.Folder, "s")}"];
+        var process = Process.Start(new ProcessStartInfo(binary, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        _ = process.StandardError.ReadToEndAsync();
+        var first = await process.StandardOutput.ReadLineAsync();
+        times.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
+        return first?.Contains("\"ready\"", StringComparison.Ordinal) == true ? process : throw new InvalidOperationException($"platform serve said {first}.");
+    }
+
+    private static async Task Terminate(Process process)
+    {
+        using var stop = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0) { throw new InvalidOperationException($"platform serve ended with {process.ExitCode}."); }
     }
 
     private static double ResidentMegabytes(int pid)

@@ -5,6 +5,8 @@ if (args is ["parity", .. var subject]) { return Parity.Run(subject); }
 
 var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {
+    ["search"] = SearchPart.Measure,
+    ["encode"] = EncodePart.Measure,
 };
 
 var wanted = args.Length == 0 ? [.. parts.Keys] : args;

@@ -174,11 +174,9 @@ public sealed partial class Store : IAsyncDisposable
     public async Task<Loaded<TState>> WaitUntil<TState>(TenantId tenant, Guid streamId, StateFold<TState> fold, Func<TState?, bool> wanted, CancellationToken cancellation) where TState : class
     {
         using var appended = Listen(tenant, streamId);
-        for (var notBefore = Now; ;)
+        for (var loaded = await Load(tenant, streamId, fold, cancellation); ; loaded = await LoadFrom(LaneOf(appended.Key), fold, await appended.Next(Look, cancellation) ? 0 : Now, cancellation))
         {
-            var loaded = await LoadFrom(LaneOf(appended.Key), fold, notBefore, cancellation);
             if (wanted(loaded.State)) { return loaded; }
-            notBefore = await appended.Next(Look, cancellation) ? 0 : Now;
         }
     }
 

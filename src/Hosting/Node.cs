@@ -70,7 +70,7 @@ public sealed class Node : IAsyncDisposable
     /// <summary>Everything that handles or happens, as the generator found it.</summary>
     public static HandlerTable Table { get; } = Domain.Handlers.Table;
 
-    public static IReadOnlyList<Projection> Projections { get; } = [Platform.Projections.RunList.Projection, Platform.Projections.RunTimeline.Projection, Platform.Projections.AuditTrail.Projection, Platform.Projections.EffectIndex.Projection];
+    public static IReadOnlyList<Projection> Projections { get; } = [Platform.Projections.RunList.Projection];
 
     public NodeOptions Options { get; }
 

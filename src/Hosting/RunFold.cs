@@ -10,17 +10,16 @@ namespace Platform.Hosting;
 /// <summary>A run's events, one after the other, as its screens show them.</summary>
 internal sealed class RunFold
 {
-    private object? story;
     private object? summary;
     private RunCompleted? completed;
 
-    public RunStory? Story => (RunStory?)story;
+    public RunStory? Story { get; private set; }
 
     public RunSummary? Summary => (RunSummary?)summary;
 
     public void Add(RecordedEvent recorded)
     {
-        foreach (var key in RunTimeline.Projection.Keys(recorded)) { story = RunTimeline.Projection.Evolve(story, key, recorded); }
+        Story = RunTimeline.Evolve(Story, recorded);
         foreach (var key in RunList.Projection.Keys(recorded)) { summary = RunList.Projection.Evolve(summary, key, recorded); }
         completed = recorded.Data as RunCompleted ?? completed;
     }
@@ -28,8 +27,8 @@ internal sealed class RunFold
     /// <summary>The run in full, with what it gave; null: there is no run.</summary>
     public JsonObject? Json()
     {
-        if (story is null || summary is null) { return null; }
-        var whole = RunJson.Story(Story!, Summary!);
+        if (Story is null || Summary is null) { return null; }
+        var whole = RunJson.Story(Story, Summary);
         if (completed is not null) { whole["outputs"] = RunJson.Outputs(completed); }
         return whole;
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Platform.Domain.Capabilities;
 using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
@@ -14,20 +13,11 @@ namespace Platform.Projections;
 public sealed record AuditEntry(
     string Id, long Position, DateTimeOffset At, string Who, string What, string Event, string Stream, string? Because, string? Story, IReadOnlyList<string> Resources);
 
-/// <summary>Everything that happened, in plain English, one document an event.</summary>
+/// <summary>Everything that happened, in plain English: one entry an event, made when it is read, since the event has all of it.</summary>
 public static class AuditTrail
 {
-    public static readonly Projection<AuditEntry> Projection = new(
-        "audit_trail",
-        1,
-        ProjectionLifecycle.Async,
-        ProjectionsJson.Default.AuditEntry,
-        recorded => [recorded.Id.ToString()],
-        (_, key, recorded) => Entry(key, recorded),
-        d => d.Position.ToString("d20", CultureInfo.InvariantCulture));
-
-    private static AuditEntry Entry(string key, RecordedEvent recorded) => new(
-        key,
+    public static AuditEntry Entry(RecordedEvent recorded) => new(
+        recorded.Id.ToString(),
         recorded.Position,
         recorded.Timestamp,
         recorded.Metadata.User ?? Starter(recorded.Data) ?? $"run {recorded.StreamId}",

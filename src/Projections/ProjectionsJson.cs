@@ -5,7 +5,4 @@ namespace Platform.Projections;
 /// <summary>Names as in C#, nulls left out.</summary>
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(RunSummary))]
-[JsonSerializable(typeof(RunStory))]
-[JsonSerializable(typeof(AuditEntry))]
-[JsonSerializable(typeof(ResourceHistory))]
 public sealed partial class ProjectionsJson : JsonSerializerContext;

@@ -42,11 +42,10 @@ public static class RunTimeline
 {
     public const int MaxStages = 2_000;
 
-    public static readonly Projection<RunStory> Projection = new("run_timeline", 1, ProjectionLifecycle.Async, ProjectionsJson.Default.RunStory, RunKeys.Of, Evolve, d => RunKeys.Sort(d.StartedAt, d.RunId));
-
-    private static RunStory? Evolve(RunStory? run, string key, RecordedEvent recorded)
+    /// <summary>The run after one more event of its stream; null before the first. Folded when it is read: the stream is short, and most runs are never looked at.</summary>
+    public static RunStory? Evolve(RunStory? run, RecordedEvent recorded)
     {
-        if (recorded.Data is RunStarted started) { return new RunStory(key, started.Daemon, "running", started.At, null, null, [], 0); }
+        if (recorded.Data is RunStarted started) { return new RunStory(recorded.StreamId.ToString(), started.Daemon, "running", started.At, null, null, [], 0); }
         if (run is null) { return null; }
         return recorded.Data switch
         {

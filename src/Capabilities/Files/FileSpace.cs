@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
@@ -300,11 +301,11 @@ internal sealed class FileSpace(ContentStore store, bool useOpenAt2 = true, Acti
 
         status = Linux.Status(file, "", path)!.Value;
         if (!status.IsFile) { throw NotRegular(path); }
+        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Clamp(status.SizeBytes + 1, 4 * 1024, 128 * 1024));
         try
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             using var kept = content ? new MemoryStream() : null;
-            var buffer = new byte[128 * 1024];
             long at = 0;
             for (int read; (read = RandomAccess.Read(file, buffer, at)) > 0; at += read)
             {
@@ -318,6 +319,10 @@ internal sealed class FileSpace(ContentStore store, bool useOpenAt2 = true, Acti
         catch (IOException failure)
         {
             throw new CapabilityException("io", $"{path}: {failure.Message}", failure);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 

@@ -83,7 +83,7 @@ public static class LogEndpoints
     public static async Task<ApiAnswer> ReadTrail(ApiCall call, CancellationToken cancellation)
     {
         call.Query.Only("limit", "after");
-        return ApiAnswer.Ok(await OfRun(call, default, "audit", "entries", recorded => RunJson.Entry((AuditEntry)AuditTrail.Projection.Evolve(null, recorded.Id.ToString(), recorded)!), cancellation));
+        return ApiAnswer.Ok(await OfRun(call, default, "audit", "entries", recorded => RunJson.Entry(AuditTrail.Entry(recorded)), cancellation));
     }
 
     /// <summary>Where the tenant's Merkle tree stands, and what was signed of it last. `platform audit verify` holds the events against it.</summary>

@@ -42,7 +42,7 @@ internal static class AuditCommand
         var run = await installation.Run(named, stop);
         foreach (var recorded in await installation.Events(run, stop))
         {
-            var entry = (AuditEntry)AuditTrail.Projection.Evolve(null, recorded.Id.ToString(), recorded)!;
+            var entry = AuditTrail.Entry(recorded);
             if (settings.Terminal.Json)
             {
                 settings.Terminal.Record(RunJson.Entry(entry));

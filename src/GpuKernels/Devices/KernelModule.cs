@@ -1,0 +1,38 @@
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using System.Text;
+using Platform.GpuKernels.Devices.Cpu;
+
+namespace Platform.GpuKernels.Devices;
+
+/// <summary>
+/// Kernels that are built together: one OpenCL C file (its text goes to an OpenCL driver), the PTX that clang made of the same file
+/// (for NVIDIA's driver), and beside each kernel its reference in C#, which is also what the CPU runs.
+/// </summary>
+/// <param name="name">The file's name without its ending: <c>gemm</c> for <c>gemm.cl</c> and <c>gemm.ptx</c>.</param>
+/// <param name="references">By the kernel's name: the same work on the CPU.</param>
+internal sealed class KernelModule(string name, params ReadOnlySpan<(string Kernel, Action<CpuLaunch> Run)> references)
+{
+    private string? _source;
+    private string? _ptx;
+
+    public string Name { get; } = name;
+
+    public FrozenDictionary<string, Action<CpuLaunch>> References { get; } = references.ToArray().ToFrozenDictionary(one => one.Kernel, one => one.Run, StringComparer.Ordinal);
+
+    /// <summary>The shim, then the kernels.</summary>
+    public string OpenClSource => _source ??= Resource("shim.h") + "\n" + Resource(Name + ".cl");
+
+    public string Ptx => _ptx ??= Resource(Name + ".ptx");
+
+    /// <summary>SHA-256 of the PTX, in hexadecimal: what a cached binary was made of.</summary>
+    public string PtxHash => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Ptx)));
+
+    internal static string Resource(string name)
+    {
+        using var stream = typeof(KernelModule).Assembly.GetManifestResourceStream("kernels/" + name)
+            ?? throw new InvalidOperationException($"This build carries no kernels/{name}.");
+        using var reader = new StreamReader(stream, Encoding.UTF8);
+        return reader.ReadToEnd();
+    }
+}

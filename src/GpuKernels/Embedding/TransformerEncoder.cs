@@ -1,0 +1,291 @@
+using System.Collections.Concurrent;
+using Platform.GpuKernels.Embedding.Models;
+using Platform.GpuKernels.Embedding.Numerics;
+
+namespace Platform.GpuKernels.Embedding;
+
+/// <summary>
+/// The encoder of the BERT family (Devlin et al. 2018, RoBERTa's positions where the model has them): post-norm layers of self-attention and
+/// a feed-forward network. Sequences are packed one behind the other without padding. A sequence's result depends on nothing else in
+/// the batch, to the bit. Safe for several threads.
+/// </summary>
+internal sealed unsafe class TransformerEncoder : IDisposable
+{
+    /// <summary>Tokens of the sequences that one thread carries through all layers together: their activations stay in its second cache, and each weight that it reads is used for all of them.</summary>
+    public const int ChunkTokens = 256;
+
+    /// <summary>Rows that go through the feed-forward network at a time.</summary>
+    private const int RowBlock = 128;
+
+    private readonly CpuKernels _kernels;
+    private readonly Safetensors _file;
+    private readonly string _prefix;
+    private readonly List<IDisposable> _owned = [];
+    private readonly ConcurrentBag<Workspace> _idle = [];
+    private readonly Tensor _words;
+    private readonly NativeBuffer<float> _positions;
+    private readonly Norm _embeddingNorm;
+    private readonly Layer[] _layers;
+
+    /// <param name="file">Stays open as long as the encoder, which reads the word embeddings in it and disposes of it.</param>
+    public TransformerEncoder(EncoderConfig config, Safetensors file, WeightPrecision precision, CpuKernels? kernels = null)
+    {
+        (Config, _file, _kernels) = (config, file, kernels ?? CpuKernels.Widest);
+        Stride = CpuKernels.Stride(config.HiddenSize);
+
+        // A model saved with a head (BertForMaskedLM) has its encoder under its name.
+        _prefix = ((string[])["", "bert.", "roberta."]).FirstOrDefault(prefix => file.Find($"{prefix}embeddings.word_embeddings.weight") is not null)
+            ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings.word_embeddings.weight': it is no encoder of the BERT family.");
+        _words = Get("embeddings.word_embeddings.weight", config.Vocabulary, config.HiddenSize);
+        _positions = new NativeBuffer<float>((long)config.Positions * Stride);
+        var segment = new float[config.HiddenSize];
+        Get("embeddings.token_type_embeddings.weight", config.TokenTypes, config.HiddenSize).CopyTo(0, segment);
+        var positions = Get("embeddings.position_embeddings.weight", config.Positions, config.HiddenSize);
+        for (var position = 0; position < config.Positions; position++)
+        {
+            // All tokens are of segment 0, so its embedding goes into the positions'.
+            var row = _positions.Span((long)position * Stride, config.HiddenSize);
+            positions.CopyTo((long)position * config.HiddenSize, row);
+            for (var i = 0; i < row.Length; i++) { row[i] += segment[i]; }
+        }
+
+        _embeddingNorm = ReadNorm("embeddings.LayerNorm");
+        _layers = new Layer[config.Layers];
+        Parallel.For(0, config.Layers, layer => _layers[layer] = ReadLayer($"encoder.layer.{layer}.", precision));
+    }
+
+    public EncoderConfig Config { get; }
+
+    /// <summary>Floats from token to token of what <see cref="Visit"/> is given.</summary>
+    public int Stride { get; }
+
+    /// <summary>Is given a sequence's last hidden states, [tokens, HiddenSize] of rows of <see cref="Stride"/>, on any thread.</summary>
+    public delegate void Visit(int sequence, float* states, int tokens);
+
+    /// <param name="ids">Token ids of all sequences.</param>
+    /// <param name="starts">Where each sequence starts in <paramref name="ids"/>, and at the end where the last one ends.</param>
+    /// <param name="threads">At most so many at a time.</param>
+    /// <exception cref="ArgumentException">A sequence is empty or too long, or an id is not in the vocabulary.</exception>
+    public void Encode(int[] ids, int[] starts, int threads, Visit visit, CancellationToken cancellation)
+    {
+        var chunks = Chunks(ids, starts);
+        void Run(int chunk)
+        {
+            var (first, last) = chunks[chunk];
+            var tokens = starts[last] - starts[first];
+            var longest = 0;
+            for (var sequence = first; sequence < last; sequence++) { longest = Math.Max(longest, starts[sequence + 1] - starts[sequence]); }
+
+            var workspace = _idle.TryTake(out var idle) && idle.Tokens >= tokens && idle.Longest >= longest ? idle : Replace(idle, tokens, longest);
+            try
+            {
+                EncodeChunk(ids, starts.AsSpan(first, last - first + 1), workspace, cancellation);
+                for (var sequence = first; sequence < last; sequence++)
+                {
+                    visit(sequence, workspace.States + ((long)(starts[sequence] - starts[first]) * Stride), starts[sequence + 1] - starts[sequence]);
+                }
+            }
+            finally { _idle.Add(workspace); }
+        }
+
+        if (chunks.Count <= 1 || threads == 1)
+        {
+            for (var chunk = 0; chunk < chunks.Count; chunk++) { Run(chunk); }
+        }
+        else { Parallel.For(0, chunks.Count, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellation }, Run); }
+    }
+
+    public void Dispose()
+    {
+        while (_idle.TryTake(out var workspace)) { workspace.Dispose(); }
+        foreach (var owned in _owned) { owned.Dispose(); }
+
+        _positions.Dispose();
+        _file.Dispose();
+    }
+
+    private Workspace Replace(Workspace? old, int tokens, int longest)
+    {
+        old?.Dispose();
+        return new Workspace(Config, Math.Max(tokens, ChunkTokens), Math.Max(longest, ChunkTokens));
+    }
+
+    /// <summary>Neighbouring sequences together, up to <see cref="ChunkTokens"/>; a longer one alone.</summary>
+    private List<(int First, int Last)> Chunks(int[] ids, int[] starts)
+    {
+        var chunks = new List<(int First, int Last)>();
+        for (var (first, sequence) = (0, 0); sequence < starts.Length - 1; sequence++)
+        {
+            var length = starts[sequence + 1] - starts[sequence];
+            if (length < 1 || length > Config.MaxTokens) { throw new ArgumentException($"Sequence {sequence} has {length} tokens; 1 to {Config.MaxTokens} can be encoded.", nameof(starts)); }
+            if (starts[sequence] < 0 || starts[sequence + 1] > ids.Length) { throw new ArgumentException($"Sequence {sequence} lies outside of the {ids.Length} tokens.", nameof(starts)); }
+            foreach (var id in ids.AsSpan(starts[sequence], length))
+            {
+                if ((uint)id >= (uint)Config.Vocabulary) { throw new ArgumentException($"The token id {id} is outside of the model's vocabulary of {Config.Vocabulary}. Does tokenizer.json belong to the model?", nameof(ids)); }
+            }
+
+            var next = sequence + 1;
+            if (next == starts.Length - 1 || starts[next + 1] - starts[first] > ChunkTokens)
+            {
+                chunks.Add((first, next));
+                first = next;
+            }
+        }
+
+        return chunks;
+    }
+
+    private void EncodeChunk(int[] ids, ReadOnlySpan<int> starts, Workspace workspace, CancellationToken cancellation)
+    {
+        var (origin, tokens) = (starts[0], starts[^1] - starts[0]);
+        var (hidden, headSize) = (Config.HiddenSize, Config.HeadSize);
+        var states = workspace.States;
+        for (var sequence = 0; sequence < starts.Length - 1; sequence++) { Embed(ids.AsSpan(starts[sequence]..starts[sequence + 1]), states + ((long)(starts[sequence] - origin) * Stride)); }
+
+        Normalise(_embeddingNorm, states, null, tokens);
+        var wide = CpuKernels.Stride(3 * hidden);
+        var middle = CpuKernels.Stride(Config.IntermediateSize);
+        foreach (var layer in _layers)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            layer.QueriesKeysValues.Multiply(states, Stride, tokens, workspace.QueriesKeysValues, wide);
+            for (var sequence = 0; sequence < starts.Length - 1; sequence++)
+            {
+                var first = (long)(starts[sequence] - origin);
+                for (var head = 0; head < Config.Heads; head++)
+                {
+                    _kernels.Attend(workspace.QueriesKeysValues + (first * wide) + (head * headSize), wide, hidden, starts[sequence + 1] - starts[sequence], headSize, workspace.Context + (first * Stride) + (head * headSize), Stride, workspace.Attention);
+                }
+            }
+
+            for (var row = 0; row < tokens; row += RowBlock)
+            {
+                var some = Math.Min(RowBlock, tokens - row);
+                var rows = states + ((long)row * Stride);
+                layer.AttentionOutput.Multiply(workspace.Context + ((long)row * Stride), Stride, some, workspace.Rows, Stride);
+                Normalise(layer.AttentionNorm, rows, workspace.Rows, some);
+                layer.Intermediate.Multiply(rows, Stride, some, workspace.Intermediate, middle);
+                _kernels.Activate(Config.Activation, workspace.Intermediate, (long)some * middle);
+                layer.Output.Multiply(workspace.Intermediate, middle, some, workspace.Rows, Stride);
+                Normalise(layer.OutputNorm, rows, workspace.Rows, some);
+            }
+        }
+    }
+
+    private void Embed(ReadOnlySpan<int> ids, float* states)
+    {
+        // RoBERTa counts its positions over what is no padding, which takes the padding's own row.
+        var position = Config.FirstPosition;
+        foreach (var id in ids)
+        {
+            var row = new Span<float>(states, Config.HiddenSize);
+            _words.CopyTo((long)id * Config.HiddenSize, row);
+            var at = _positions.Span((long)(id == Config.PaddingId ? Config.PaddingId : position++) * Stride, row.Length);
+            for (var i = 0; i < row.Length; i++) { row[i] += at[i]; }
+
+            states += Stride;
+        }
+    }
+
+    private void Normalise(in Norm norm, float* values, float* addend, int rows) =>
+        _kernels.NormaliseLayer(values, addend, rows, Config.HiddenSize, Stride, norm.Gain.Pointer, norm.Shift.Pointer, Config.LayerNormEpsilon);
+
+    private Layer ReadLayer(string name, WeightPrecision precision)
+    {
+        var hidden = Config.HiddenSize;
+        return new Layer(
+            ReadQueriesKeysValues($"{name}attention.self.", precision),
+            ReadLinear($"{name}attention.output.dense", hidden, hidden, precision),
+            ReadNorm($"{name}attention.output.LayerNorm"),
+            ReadLinear($"{name}intermediate.dense", Config.IntermediateSize, hidden, precision),
+            ReadLinear($"{name}output.dense", hidden, Config.IntermediateSize, precision),
+            ReadNorm($"{name}output.LayerNorm"));
+    }
+
+    /// <summary>The three as one matrix. The scale of attention, 1/sqrt(size), goes into the queries' weights.</summary>
+    private PackedMatrix ReadQueriesKeysValues(string name, WeightPrecision precision)
+    {
+        var hidden = Config.HiddenSize;
+        var scale = 1 / MathF.Sqrt(Config.HeadSize);
+        Tensor[] weights = [.. ((string[])["query", "key", "value"]).Select(part => Get($"{name}{part}.weight", hidden, hidden))];
+        var bias = new float[3 * hidden];
+        foreach (var (at, part) in ((string[])["query", "key", "value"]).Index()) { Get($"{name}{part}.bias", hidden).CopyTo(0, bias.AsSpan(at * hidden, hidden)); }
+        foreach (ref var value in bias.AsSpan(0, hidden)) { value *= scale; }
+
+        return Own(new PackedMatrix(
+            _kernels,
+            3 * hidden,
+            hidden,
+            precision,
+            (row, values) =>
+            {
+                weights[row / hidden].CopyTo((long)(row % hidden) * hidden, values);
+                if (row < hidden)
+                {
+                    foreach (ref var value in values) { value *= scale; }
+                }
+            },
+            bias));
+    }
+
+    private PackedMatrix ReadLinear(string name, int outputs, int inputs, WeightPrecision precision)
+    {
+        var weights = Get($"{name}.weight", outputs, inputs);
+        var bias = new float[outputs];
+        Get($"{name}.bias", outputs).CopyTo(0, bias);
+        return Own(new PackedMatrix(_kernels, outputs, inputs, precision, (row, values) => weights.CopyTo((long)row * inputs, values), bias));
+    }
+
+    private Norm ReadNorm(string name)
+    {
+        // Before 2018 ended they were called gamma and beta, and some files still have that.
+        var old = _file.Find($"{_prefix}{name}.weight") is null && _file.Find($"{_prefix}{name}.gamma") is not null;
+        var (gain, shift) = (Own(new NativeBuffer<float>(Stride)), Own(new NativeBuffer<float>(Stride)));
+        Get($"{name}.{(old ? "gamma" : "weight")}", Config.HiddenSize).CopyTo(0, gain.Span(0, Config.HiddenSize));
+        Get($"{name}.{(old ? "beta" : "bias")}", Config.HiddenSize).CopyTo(0, shift.Span(0, Config.HiddenSize));
+        return new Norm(gain, shift);
+    }
+
+    private Tensor Get(string name, params ReadOnlySpan<long> shape) => _file.Get(_prefix + name, shape);
+
+    private T Own<T>(T owned)
+        where T : IDisposable
+    {
+        lock (_owned) { _owned.Add(owned); }
+
+        return owned;
+    }
+
+    private readonly record struct Norm(NativeBuffer<float> Gain, NativeBuffer<float> Shift);
+
+    private sealed record Layer(PackedMatrix QueriesKeysValues, PackedMatrix AttentionOutput, Norm AttentionNorm, PackedMatrix Intermediate, PackedMatrix Output, Norm OutputNorm);
+
+    /// <summary>A thread's activations.</summary>
+    private sealed class Workspace(EncoderConfig config, int tokens, int longest) : IDisposable
+    {
+        private readonly NativeBuffer<float> _states = new((long)tokens * CpuKernels.Stride(config.HiddenSize));
+        private readonly NativeBuffer<float> _queriesKeysValues = new((long)tokens * CpuKernels.Stride(3 * config.HiddenSize));
+        private readonly NativeBuffer<float> _context = new((long)tokens * CpuKernels.Stride(config.HiddenSize));
+        private readonly NativeBuffer<float> _rows = new((long)RowBlock * CpuKernels.Stride(config.HiddenSize));
+        private readonly NativeBuffer<float> _intermediate = new((long)RowBlock * CpuKernels.Stride(config.IntermediateSize));
+
+        public int Tokens { get; } = tokens;
+        public int Longest { get; } = longest;
+        public AttentionScratch Attention { get; } = new(longest, config.HeadSize);
+        public float* States => _states.Pointer;
+        public float* QueriesKeysValues => _queriesKeysValues.Pointer;
+        public float* Context => _context.Pointer;
+        public float* Rows => _rows.Pointer;
+        public float* Intermediate => _intermediate.Pointer;
+
+        public void Dispose()
+        {
+            _states.Dispose();
+            _queriesKeysValues.Dispose();
+            _context.Dispose();
+            _rows.Dispose();
+            _intermediate.Dispose();
+            Attention.Dispose();
+        }
+    }
+}

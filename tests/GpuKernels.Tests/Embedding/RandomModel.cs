@@ -1,0 +1,56 @@
+using System.Text;
+
+namespace Platform.GpuKernels.Tests.Embedding;
+
+/// <summary>Small encoders with random weights: the same as those that bench/embedding/peer.mjs gives to ONNX Runtime.</summary>
+internal static class RandomModel
+{
+    public const string Bert = """{"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 256, "vocab_size": 512, "max_position_embeddings": 80, "type_vocab_size": 2, "layer_norm_eps": 1e-12}""";
+    public const string Roberta = """{"model_type": "xlm-roberta", "num_hidden_layers": 2, "hidden_size": 72, "num_attention_heads": 3, "intermediate_size": 132, "vocab_size": 512, "max_position_embeddings": 82, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1, "hidden_act": "gelu_new"}""";
+
+    public static TemporaryModel WriteBert(string prefix = "") => new TemporaryModel().Write("config.json", Bert).WriteWeights(Tensors(64, 256, 80, 2, prefix));
+
+    public static TemporaryModel WriteRoberta() => new TemporaryModel().Write("config.json", Roberta).WriteWeights(Tensors(72, 132, 82, 1));
+
+    /// <summary>mulberry32 from the FNV-1a hash of the name, uniform around the centre.</summary>
+    public static float[] Values(string name, int count, float spread, float centre = 0)
+    {
+        var state = Encoding.UTF8.GetBytes(name).Aggregate(0x811c9dc5u, (hash, value) => (hash ^ value) * 0x01000193);
+        var values = new float[count];
+        foreach (ref var value in values.AsSpan())
+        {
+            state += 0x6d2b79f5;
+            var mixed = (state ^ (state >> 15)) * (state | 1);
+            mixed = (mixed + ((mixed ^ (mixed >> 7)) * (mixed | 61))) ^ mixed;
+            value = (float)(((((mixed ^ (mixed >> 14)) >> 8) / 16777216.0) - 0.5) * spread) + centre;
+        }
+
+        return values;
+    }
+
+    private static IEnumerable<(string Name, string Type, long[] Shape, byte[] Data)> Tensors(int hidden, int intermediate, int positions, int types, string prefix = "")
+    {
+        (string, string, long[], byte[]) Matrix(string name, int rows, int columns, float spread) => (prefix + name, "F32", [rows, columns], TemporaryModel.Floats(Values(name, rows * columns, spread)));
+        (string, string, long[], byte[]) Vector(string name, int size, float centre = 0) => (prefix + name, "F32", [size], TemporaryModel.Floats(Values(name, size, 0.25f, centre)));
+
+        yield return Matrix("embeddings.word_embeddings.weight", 512, hidden, 2);
+        yield return Matrix("embeddings.position_embeddings.weight", positions, hidden, 1);
+        yield return Matrix("embeddings.token_type_embeddings.weight", types, hidden, 1);
+        yield return Vector("embeddings.LayerNorm.weight", hidden, 1);
+        yield return Vector("embeddings.LayerNorm.bias", hidden);
+        for (var layer = 0; layer < 2; layer++)
+        {
+            foreach (var (part, outputs, inputs) in ((string, int, int)[])[("attention.self.query", hidden, hidden), ("attention.self.key", hidden, hidden), ("attention.self.value", hidden, hidden), ("attention.output.dense", hidden, hidden), ("intermediate.dense", intermediate, hidden), ("output.dense", hidden, intermediate)])
+            {
+                yield return Matrix($"encoder.layer.{layer}.{part}.weight", outputs, inputs, 0.5f);
+                yield return Vector($"encoder.layer.{layer}.{part}.bias", outputs);
+            }
+
+            foreach (var part in (string[])["attention.output", "output"])
+            {
+                yield return Vector($"encoder.layer.{layer}.{part}.LayerNorm.weight", hidden, 1);
+                yield return Vector($"encoder.layer.{layer}.{part}.LayerNorm.bias", hidden);
+            }
+        }
+    }
+}
