@@ -7,6 +7,7 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {
     ["search"] = SearchPart.Measure,
     ["encode"] = EncodePart.Measure,
+    ["static"] = StaticPart.Measure,
 };
 
 var wanted = args.Length == 0 ? [.. parts.Keys] : args;

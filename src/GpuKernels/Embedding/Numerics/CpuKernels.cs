@@ -45,6 +45,11 @@ internal abstract unsafe class CpuKernels
     /// <param name="addend">As large as the values; null: none.</param>
     public abstract void NormaliseLayer(float* values, float* addend, int rows, int width, int stride, float* gain, float* shift, float epsilon);
 
+    /// <summary>sum = the sum of the rows with these numbers, each times its weight.</summary>
+    /// <param name="rows">Of <paramref name="stride"/> floats, a multiple of <see cref="Gemm.WidestRegister"/>; all of them are summed.</param>
+    /// <param name="weights">One for each number; null: all 1.</param>
+    public abstract void SumRows(float* rows, int stride, ReadOnlySpan<int> numbers, float* weights, float* sum);
+
     /// <summary>Scaled dot-product attention of one sequence and one head, without mask.</summary>
     /// <param name="queries">The head's first query, already divided by sqrt(size); keys and values lie <paramref name="width"/> and twice that behind it.</param>
     /// <param name="output">The head's first output, [tokens, size] of rows of <paramref name="outputStride"/>.</param>
@@ -142,6 +147,52 @@ internal sealed unsafe class CpuKernels<L, V> : CpuKernels
             {
                 var normal = L.Multiply(L.Subtract(L.Load(values + at), means), scale);
                 L.Store(L.MultiplyAdd(normal, L.Load(gain + at), L.Load(shift + at)), values + at);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void SumRows(float* rows, int stride, ReadOnlySpan<int> numbers, float* weights, float* sum)
+    {
+        // Eight registers of sums at a time. The rows of a large vocabulary come from the third cache or memory, so those to come are asked for ahead.
+        const int Ahead = 6;
+        fixed (int* number = numbers)
+        {
+            var column = 0;
+            for (; column + (8 * L.Count) <= stride; column += 8 * L.Count)
+            {
+                V s0 = L.Create(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+                for (var i = 0; i < numbers.Length; i++)
+                {
+                    Gemm.PrefetchLines((byte*)(rows + ((long)number[Math.Min(i + Ahead, numbers.Length - 1)] * stride) + column), 8 * L.Count * sizeof(float));
+                    var row = rows + ((long)number[i] * stride) + column;
+                    var weight = L.Create(weights is null ? 1 : weights[i]);
+                    s0 = L.MultiplyAdd(L.Load(row), weight, s0);
+                    s1 = L.MultiplyAdd(L.Load(row + L.Count), weight, s1);
+                    s2 = L.MultiplyAdd(L.Load(row + (2 * L.Count)), weight, s2);
+                    s3 = L.MultiplyAdd(L.Load(row + (3 * L.Count)), weight, s3);
+                    s4 = L.MultiplyAdd(L.Load(row + (4 * L.Count)), weight, s4);
+                    s5 = L.MultiplyAdd(L.Load(row + (5 * L.Count)), weight, s5);
+                    s6 = L.MultiplyAdd(L.Load(row + (6 * L.Count)), weight, s6);
+                    s7 = L.MultiplyAdd(L.Load(row + (7 * L.Count)), weight, s7);
+                }
+
+                L.Store(s0, sum + column);
+                L.Store(s1, sum + column + L.Count);
+                L.Store(s2, sum + column + (2 * L.Count));
+                L.Store(s3, sum + column + (3 * L.Count));
+                L.Store(s4, sum + column + (4 * L.Count));
+                L.Store(s5, sum + column + (5 * L.Count));
+                L.Store(s6, sum + column + (6 * L.Count));
+                L.Store(s7, sum + column + (7 * L.Count));
+            }
+
+            for (; column < stride; column += L.Count)
+            {
+                var some = L.Create(0);
+                for (var i = 0; i < numbers.Length; i++) { some = L.MultiplyAdd(L.Load(rows + ((long)number[i] * stride) + column), L.Create(weights is null ? 1 : weights[i]), some); }
+
+                L.Store(some, sum + column);
             }
         }
     }

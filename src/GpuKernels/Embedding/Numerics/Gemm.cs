@@ -378,6 +378,15 @@ internal static unsafe class Gemm
         Store2<L, V>(c, c30, c31);
     }
 
+    /// <summary>Asks for the cache lines of a range.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchLines(byte* from, int bytes)
+    {
+        if (!Sse.IsSupported) { return; }
+
+        for (var at = 0; at < bytes; at += CacheLine) { Sse.Prefetch0(from + at); }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(byte* from, int bytes)
     {
