@@ -23,6 +23,7 @@
 FORCE_INLINE float fast_exp2(float x) { return __nvvm_ex2_approx_ftz_f(x); }
 FORCE_INLINE float fast_rsqrt(float x) { return __nvvm_rsqrt_approx_ftz_f(x); }
 FORCE_INLINE float fast_reciprocal(float x) { return __nvvm_rcp_approx_ftz_f(x); }
+FORCE_INLINE float sqrt_of(float x) { return __nvvm_sqrt_rn_f(x); }
 FORCE_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 FORCE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
 FORCE_INLINE uint float_bits(float x) { return __builtin_astype(x, uint); }
@@ -62,6 +63,7 @@ FORCE_INLINE uint pack_bf16(float low, float high)
 FORCE_INLINE float fast_exp2(float x) { return exp2(x); }
 FORCE_INLINE float fast_rsqrt(float x) { return 1.0f / sqrt(x); }
 FORCE_INLINE float fast_reciprocal(float x) { return 1.0f / x; }
+FORCE_INLINE float sqrt_of(float x) { return sqrt(x); }
 FORCE_INLINE float fused(float a, float b, float c) { return fma(a, b, c); }
 FORCE_INLINE float magnitude(float x) { return fabs(x); }
 FORCE_INLINE uint float_bits(float x) { return as_uint(x); }
@@ -106,10 +108,11 @@ FORCE_INLINE float gelu(float x) { return 0.5f * x * (1.0f + error_function(x * 
 
 #ifdef __NVPTX__
 
-FORCE_INLINE float lane_xor(float value, int mask, __local uint *scratch)
+// The value of the lane whose number differs by the mask's bits.
+FORCE_INLINE uint lane_xor_bits(uint value, int mask, __local uint *scratch)
 {
-    float result;
-    __asm__ volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=f"(result) : "f"(value), "r"(mask));
+    uint result;
+    __asm__ volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(result) : "r"(value), "r"(mask));
     return result;
 }
 
@@ -154,11 +157,11 @@ FORCE_INLINE void multiply(float *sum, const uint *a, const uint *b, const int r
 
 #else
 
-FORCE_INLINE float lane_xor(float value, int mask, __local uint *scratch)
+FORCE_INLINE uint lane_xor_bits(uint value, int mask, __local uint *scratch)
 {
-    scratch[LOCAL_ID] = as_uint(value);
+    scratch[LOCAL_ID] = value;
     BARRIER();
-    float result = as_float(scratch[LOCAL_ID ^ mask]);
+    uint result = scratch[LOCAL_ID ^ mask];
     BARRIER();
     return result;
 }
@@ -233,6 +236,8 @@ FORCE_INLINE void multiply(float *sum, const uint *a, const uint *b, const int r
 }
 
 #endif
+
+FORCE_INLINE float lane_xor(float value, int mask, __local uint *scratch) { return bits_float(lane_xor_bits(float_bits(value), mask, scratch)); }
 
 FORCE_INLINE float warp_sum(float value, __local uint *scratch)
 {

@@ -1,0 +1,87 @@
+using Platform.GpuKernels.Devices;
+using Platform.GpuKernels.Devices.Cpu;
+
+namespace Platform.GpuKernels.Kernels;
+
+/// <summary>Attention of every sequence by itself over packed tokens, without writing scores (attention.cl).</summary>
+internal static class Attention
+{
+    /// <summary>Queries of a tile.</summary>
+    public const int TileQueries = 64;
+
+    private const int Group = 128;
+
+    public static readonly KernelModule Module = new("attention", ("attention32", launch => OnCpu(launch, 32)), ("attention64", launch => OnCpu(launch, 64)));
+
+    /// <summary>Whether heads of this width can be done.</summary>
+    public static bool Takes(int headWidth) => headWidth is 32 or 64;
+
+    /// <summary>What a launch walks over: for each 64 queries of a sequence its first token, its length, and the first of the queries.</summary>
+    /// <param name="offsets">[sequences + 1], in tokens.</param>
+    public static int[] Tiles(ReadOnlySpan<int> offsets)
+    {
+        var tiles = new List<int>();
+        for (var s = 0; s + 1 < offsets.Length; s++)
+        {
+            for (var first = 0; first < offsets[s + 1] - offsets[s]; first += TileQueries) { tiles.AddRange([offsets[s], offsets[s + 1] - offsets[s], first]); }
+        }
+
+        return [.. tiles];
+    }
+
+    /// <summary>out = softmax(q k^T / sqrt(headWidth)) v.</summary>
+    /// <param name="qkv">[tokens, 3, heads, headWidth] in bf16: of each token queries, keys, values.</param>
+    /// <param name="to">[tokens, heads, headWidth] in bf16.</param>
+    /// <param name="tiles">What <see cref="Tiles"/> gives, on the device.</param>
+    public static void Launch(AcceleratorStream stream, MemoryBuffer qkv, MemoryBuffer to, MemoryBuffer tiles, int tileCount, int tokens, int heads, int headWidth)
+    {
+        if (!Takes(headWidth)) { throw new ArgumentOutOfRangeException(nameof(headWidth), headWidth, "A head is 32 or 64 wide."); }
+
+        qkv.Check(0, 6L * tokens * heads * headWidth);
+        to.Check(0, 2L * tokens * heads * headWidth);
+        tiles.Check(0, 12L * tileCount);
+        stream.Launch(stream.Accelerator.Load(Module, $"attention{headWidth}"), new LaunchGrid(tileCount, Group, heads), qkv, to, tiles, heads, 1f / MathF.Sqrt(headWidth));
+    }
+
+    private static void OnCpu(CpuLaunch launch, int width)
+    {
+        var heads = launch.Int(3);
+        var scale = (double)launch.Float(4);
+        var all = heads * width;
+        var qkv = launch.Buffer<ushort>(0);
+        var to = launch.Buffer<ushort>(1);
+        var tiles = launch.Buffer<int>(2);
+        for (var tile = 0; tile < launch.Grid.X; tile++)
+        {
+            int first = tiles[tile * 3], length = tiles[(tile * 3) + 1], firstQuery = tiles[(tile * 3) + 2];
+            var scores = new double[length];
+            for (var query = firstQuery; query < Math.Min(firstQuery + TileQueries, length); query++)
+            {
+                for (var head = 0; head < heads; head++)
+                {
+                    var q = qkv.Slice(((first + query) * 3 * all) + (head * width), width);
+                    for (var key = 0; key < length; key++)
+                    {
+                        var k = qkv.Slice(((first + key) * 3 * all) + all + (head * width), width);
+                        scores[key] = 0;
+                        for (var i = 0; i < width; i++) { scores[key] += (double)Bf16.ToSingle(q[i]) * Bf16.ToSingle(k[i]); }
+                        scores[key] *= scale;
+                    }
+
+                    var most = scores.Max();
+                    var total = scores.Sum(score => Math.Exp(score - most));
+                    for (var i = 0; i < width; i++)
+                    {
+                        var sum = 0.0;
+                        for (var key = 0; key < length; key++)
+                        {
+                            sum += Math.Exp(scores[key] - most) / total * Bf16.ToSingle(qkv[((first + key) * 3 * all) + (2 * all) + (head * width) + i]);
+                        }
+
+                        to[((first + query) * all) + (head * width) + i] = Bf16.FromSingle((float)sum);
+                    }
+                }
+            }
+        }
+    }
+}
