@@ -9,7 +9,7 @@ internal static class Mathematics
     public static double Erf(double x)
     {
         var a = Math.Abs(x);
-        if (a > 6) { return Math.Sign(x); }
+        if (a > 6) { return Math.CopySign(1, x); }
 
         if (a < 2.5)
         {
@@ -20,12 +20,12 @@ internal static class Mathematics
                 sum += term / ((2 * n) + 1);
             }
 
-            return Math.Sign(x) * 2 / Math.Sqrt(Math.PI) * sum;
+            return Math.CopySign(1, x) * 2 / Math.Sqrt(Math.PI) * sum;
         }
 
         var fraction = 0.0;
         for (var n = 60; n > 0; n--) { fraction = n / 2.0 / (a + fraction); }
 
-        return Math.Sign(x) * (1 - (Math.Exp(-a * a) / Math.Sqrt(Math.PI) / (a + fraction)));
+        return Math.CopySign(1, x) * (1 - (Math.Exp(-a * a) / Math.Sqrt(Math.PI) / (a + fraction)));
     }
 }

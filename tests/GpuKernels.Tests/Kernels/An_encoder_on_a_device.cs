@@ -1,0 +1,111 @@
+using Platform.GpuKernels.Devices;
+using Platform.GpuKernels.Embedding;
+using Platform.GpuKernels.Embedding.Models;
+using Platform.GpuKernels.Kernels;
+using Platform.GpuKernels.Tests.Devices;
+using Platform.GpuKernels.Tests.Embedding;
+
+namespace Platform.GpuKernels.Tests.Kernels;
+
+[Collection("devices")]
+public class An_encoder_on_a_device
+{
+    /// <summary>What bf16 leaves of two layers (measured on PoCL: 0.99996).</summary>
+    private const double Cosine = 0.9995;
+
+    private static readonly string Bert = RandomModel.Bert.Replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 2", StringComparison.Ordinal);
+    private static readonly string Roberta = Bert.Replace("\"bert\"", "\"roberta\"", StringComparison.Ordinal).Replace("\"vocab_size\"", "\"pad_token_id\": 1, \"vocab_size\"", StringComparison.Ordinal);
+
+    public static TheoryData<DeviceKind> Kinds => [DeviceKind.Cpu, DeviceKind.OpenCl, DeviceKind.Cuda];
+
+    [Theory, MemberData(nameof(Kinds))]
+    public void gives_the_vectors_that_the_cpus_encoder_gives(DeviceKind kind)
+    {
+        var accelerator = Each.Of(kind);
+        int[] lengths = [1, 3, 70, 64, 12];
+        foreach (var (config, pooling) in new[] { (Bert, PoolingMode.Mean), (Roberta, PoolingMode.Cls), (Bert, PoolingMode.LastToken) })
+        {
+            using var model = RandomModel.WriteBert().Write("config.json", config);
+            var (ids, starts) = Texts(lengths);
+            var expected = OnCpu(model.Path, ids, starts, pooling);
+            using var file = Safetensors.Open(model.Path, "model.safetensors");
+            using var encoder = new DeviceEncoder(accelerator, Config(model.Path), file);
+            var found = new float[lengths.Length * 64];
+            encoder.Encode(ids, starts, DeviceEncoder.Pooling(pooling)!.Value, normalise: true, found);
+            for (var i = 0; i < lengths.Length; i++)
+            {
+                var vector = found[(i * 64)..((i + 1) * 64)];
+                Assert.InRange(Dot(vector, vector), 0.999, 1.001);
+                Assert.InRange(Dot(expected[i], vector), Cosine, 1.001);
+            }
+        }
+    }
+
+    [Theory, MemberData(nameof(Kinds))]
+    public void gives_a_text_the_same_bits_in_any_batch(DeviceKind kind)
+    {
+        var accelerator = Each.Of(kind);
+        using var model = RandomModel.WriteBert().Write("config.json", Bert);
+        using var file = Safetensors.Open(model.Path, "model.safetensors");
+        using var encoder = new DeviceEncoder(accelerator, Config(model.Path), file);
+        var (ids, starts) = Texts([9, 30, 5]);
+        var together = new float[3 * 64];
+        encoder.Encode(ids, starts, RowPooling.Mean, normalise: true, together);
+        for (var i = 0; i < 3; i++)
+        {
+            var alone = new float[64];
+            encoder.Encode(ids, starts.AsSpan(i, 2), RowPooling.Mean, normalise: true, alone);
+            Assert.Equal(together[(i * 64)..((i + 1) * 64)], alone);
+        }
+    }
+
+    [Fact]
+    public void refuses_what_it_was_not_given()
+    {
+        using var model = RandomModel.WriteBert().Write("config.json", Bert);
+        using var file = Safetensors.Open(model.Path, "model.safetensors");
+        using var encoder = new DeviceEncoder(Each.Of(DeviceKind.Cpu), Config(model.Path), file);
+        var vectors = new float[64];
+        Assert.Throws<ArgumentException>(() => encoder.Encode([5, 512], [0, 2], RowPooling.Mean, true, vectors));
+        Assert.Throws<ArgumentException>(() => encoder.Encode([5, -1], [0, 2], RowPooling.Mean, true, vectors));
+        Assert.Throws<ArgumentException>(() => encoder.Encode([5, 6], [0, 0], RowPooling.Mean, true, vectors));
+        Assert.Throws<ArgumentException>(() => encoder.Encode([5, 6], [0, 3], RowPooling.Mean, true, vectors));
+        Assert.Throws<ArgumentException>(() => encoder.Encode(new int[81], [0, 81], RowPooling.Mean, true, vectors));
+        Assert.Throws<ArgumentException>(() => encoder.Encode([5, 6], [0, 1, 2], RowPooling.Mean, true, vectors));
+    }
+
+    [Fact]
+    public void says_which_models_it_cannot_run()
+    {
+        using var narrow = RandomModel.WriteBert();
+        using var odd = RandomModel.WriteRoberta();
+        Assert.Contains("heads are 16 wide", DeviceEncoder.Refuse(Config(narrow.Path)), StringComparison.Ordinal);
+        Assert.Contains("72", DeviceEncoder.Refuse(Config(odd.Path)), StringComparison.Ordinal);
+    }
+
+    private static EncoderConfig Config(string directory) => EncoderConfig.Read(ModelJson.ReadObject(directory, EncoderConfig.FileName)!.Value);
+
+    private static (int[] Ids, int[] Starts) Texts(int[] lengths)
+    {
+        var random = new Random(21);
+        var starts = new int[lengths.Length + 1];
+        for (var i = 0; i < lengths.Length; i++) { starts[i + 1] = starts[i] + lengths[i]; }
+
+        return ([.. Enumerable.Range(0, starts[^1]).Select(_ => random.Next(512))], starts);
+    }
+
+    private static unsafe float[][] OnCpu(string directory, int[] ids, int[] starts, PoolingMode pooling)
+    {
+        using var encoder = new TransformerEncoder(Config(directory), Safetensors.Open(directory, "model.safetensors"), WeightPrecision.Float32);
+        var vectors = new float[starts.Length - 1][];
+        encoder.Encode(ids, starts, 1, (sequence, states, tokens) =>
+        {
+            vectors[sequence] = new float[64];
+            Pooling.Pool(pooling, states, encoder.Stride, tokens, vectors[sequence]);
+            Pooling.Normalise(vectors[sequence]);
+        }, TestContext.Current.CancellationToken);
+        return vectors;
+    }
+
+    private static double Dot(float[] a, float[] b) => a.Zip(b).Sum(pair => (double)pair.First * pair.Second);
+}
