@@ -1,5 +1,6 @@
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
+using Platform.GpuKernels.Search.Vectors;
 
 namespace Platform.GpuKernels.Kernels;
 
@@ -65,7 +66,7 @@ internal static class TopK
     /// <summary>The row of an entry; -1 where there was none.</summary>
     public static int Row(ulong entry) => entry == 0 ? -1 : (int)~(uint)entry;
 
-    /// <summary>The upper bound of an entry's inner product, before the rounding of the bound itself (a few units of its last place).</summary>
+    /// <summary>The upper bound of an entry's inner product.</summary>
     public static float Bound(ulong entry)
     {
         var bits = (uint)(entry >> 32);
@@ -107,7 +108,7 @@ internal static class TopK
 
                     var f = figures.Slice((int)row * 3, 3);
                     var bound = sum * (f[0] * of[0]);
-                    entries[i] = Entry(bound + ((of[2] * f[1]) + (of[1] * f[2])), row);
+                    entries[i] = Entry(bound + ((of[2] * f[1]) + (of[1] * f[2]) + QuantisedQuery.Floor), row);
                 }
 
                 Keep(entries, launch.Buffer<ulong>(5).Slice(((query * launch.Grid.X) + group) * k, k));

@@ -4,6 +4,7 @@
 // lower number comes first. 0 is no entry. n is a multiple of 16, at most 4096.
 
 #define SORTED 1024
+#define LEAST 7.888609e-31f // 2^-100: more than what any of the products can lose by being too small for a float
 
 FORCE_INLINE ulong entry_of(float bound, uint row)
 {
@@ -37,7 +38,8 @@ FORCE_INLINE void sort(__local ulong *entries)
 }
 
 // Of 1024 rows from GROUP_X * 1024 on: the k entries with the greatest bounds, to out[(y * groups + GROUP_X) * k ..].
-// bound = dot * scale(row) * scale(query) + length(query) * error(row) + error(query) * length(row); figures [rows][3]: scale, error, length;
+// bound = dot * (scale(row) * scale(query)) + (length(query) * error(row) + error(query) * length(row) + LEAST), rounded after each operation, as
+// Search/Vectors/QuantisedQuery proves it to be one; figures [rows][3]: scale, error, length;
 // queries [y][n] bytes, queryFigures [y][3] likewise. filter has a bit for each row, or is not looked at (filtered = 0).
 __kernel GROUP_SIZE(256) void scan(__global const int *codes, __global const float *figures, __global const uint *filter,
     __global const int *queries, __global const float *queryFigures, __global ulong *out, uint rows, int n, int k, int filtered)
@@ -76,7 +78,7 @@ __kernel GROUP_SIZE(256) void scan(__global const int *codes, __global const flo
         if (wanted && LOCAL_ID % 4 == 0)
         {
             float bound = (float)sum * (figures[row * 3ul] * scale);
-            bound = bound + (length * figures[row * 3ul + 1] + error * figures[row * 3ul + 2]);
+            bound = bound + (length * figures[row * 3ul + 1] + error * figures[row * 3ul + 2] + LEAST);
             entries[i + LOCAL_ID / 4] = entry_of(bound, row);
         }
     }
