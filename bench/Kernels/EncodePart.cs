@@ -74,7 +74,8 @@ internal static class EncodePart
         process.WaitForExit();
     }
 
-    private static void Write(string directory)
+    /// <summary>A model of this shape with random weights.</summary>
+    internal static void Write(string directory)
     {
         File.WriteAllText(Path.Combine(directory, "config.json"), """{"model_type": "bert", "num_hidden_layers": 6, "hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2}""");
         var header = new JsonObject();

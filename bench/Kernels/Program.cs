@@ -1,7 +1,8 @@
-// Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run. `parity` is for bench/parity/run.
+// Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run. `parity` is for bench/parity/run, `devices` for bench/gpu.sh.
 using Platform.Kernels;
 
 if (args is ["parity", .. var subject]) { return Parity.Run(subject); }
+if (args is ["devices", .. var task]) { return DevicesPart.Run(task); }
 
 var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {

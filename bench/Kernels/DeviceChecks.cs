@@ -1,0 +1,151 @@
+using System.Globalization;
+using Platform.GpuKernels.Devices;
+using Platform.GpuKernels.Devices.Cpu;
+using Platform.GpuKernels.Kernels;
+
+namespace Platform.Kernels;
+
+/// <summary>Every kernel against its reference on the CPU, with one line each: for a machine that has a card and no SDK. The tests do the same and more.</summary>
+internal static class DeviceChecks
+{
+    private const int Rows = 200;
+    private const int Wide = 384;
+
+    private static readonly int[] Offsets = [0, 1, 40, 40, 128, Rows];
+
+    public static bool Run(Accelerator accelerator, TextWriter output)
+    {
+        using var cpu = new CpuAccelerator();
+        var right = true;
+
+        void Check(string name, double bound, int results, int bytes, Action<On, MemoryBuffer> work)
+        {
+            double error;
+            try { error = Error(One(cpu, results, bytes, work), One(accelerator, results, bytes, work), bytes); }
+            catch (DeviceException e)
+            {
+                output.WriteLine($"WRONG {name,-28} {e.Message}");
+                right = false;
+                return;
+            }
+
+            var fits = error <= bound;
+            right &= fits;
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(fits ? "right" : "WRONG")} {name,-28} error {error:0.0e+0}, bound {bound:0.0e+0}"));
+        }
+
+        foreach (var wide in new[] { 64, 128 })
+        {
+            foreach (var epilogue in Enum.GetValues<Epilogue>())
+            {
+                Check($"gemm{wide} {epilogue}", 1e-3, Rows * Wide, 2, (on, to) =>
+                    Gemm.Launch(on.Stream, epilogue, on.Halves(1, Rows * Wide), on.Halves(2, Wide * Wide), on.Floats(3, Wide), on.Halves(4, Rows * Wide), to, Rows, Wide, Wide, wide));
+            }
+        }
+
+        foreach (var head in new[] { 32, 64 })
+        {
+            var tiles = Attention.Tiles(Offsets);
+            Check($"attention{head}", 5e-3, Rows * 2 * head, 2, (on, to) => Attention.Launch(on.Stream, on.Halves(5, Rows * 6 * head), to, on.Up<int>(tiles), tiles.Length / 3, Rows, 2, head));
+        }
+
+        foreach (var width in new[] { Wide, 1024 })
+        {
+            Check($"layer norm {width}", 1e-3, Rows * width, 2, (on, to) => GpuKernels.Kernels.Rows.LayerNorm(on.Stream, on.Halves(6, Rows * width), on.Floats(7, width), on.Floats(8, width), to, Rows, width, 1e-12f));
+            Check($"embeddings {width}", 1e-3, Rows * width, 2, (on, to) =>
+            {
+                int[] ids = [.. Enumerable.Range(0, Rows).Select(i => i * 7 % 50)], zeros = new int[Rows];
+                GpuKernels.Kernels.Rows.Embed(on.Stream, on.Up<int>(ids), on.Up<int>(ids), on.Up<int>(zeros), on.Halves(9, 50 * width), on.Halves(10, 50 * width), on.Halves(11, width), on.Floats(12, width), on.Floats(13, width), to, Rows, width, 1e-12f);
+            });
+        }
+
+        foreach (var pooling in Enum.GetValues<RowPooling>())
+        {
+            Check($"pooling {pooling}", 1e-5, (Offsets.Length - 1) * Wide, 4, (on, to) => GpuKernels.Kernels.Rows.Pool(on.Stream, on.Halves(14, Rows * Wide), on.Up<int>(Offsets), to, Offsets.Length - 1, Wide, pooling, normalise: true));
+        }
+
+        Check("static embedding", 1e-5, (Offsets.Length - 1) * Wide, 4, (on, to) =>
+            GpuKernels.Kernels.Rows.GatherMean(on.Stream, on.Up<int>([.. Enumerable.Range(0, Rows).Select(i => i * 7 % 50)]), on.Up<int>(Offsets), on.Halves(15, 50 * Wide), on.Floats(16, 50), to, Offsets.Length - 1, Wide, normalise: true));
+
+        const int searched = 5000, candidates = 20;
+        Check("search", 0, candidates * 3, 8, (on, to) =>
+        {
+            var random = new Random(17);
+            var codes = new byte[searched * Wide];
+            random.NextBytes(codes);
+            var bytes = TopK.WorkBytes(searched, 3, candidates);
+            float[] figures = [.. Enumerable.Range(0, searched * 3).Select(i => 0.001f + (i % 7 * 0.01f))];
+            var found = TopK.Launch(on.Stream, on.Up<byte>(codes), on.Up<float>(figures), null, on.Up<byte>(codes.AsSpan()[..(3 * Wide)]), on.Up<float>(figures.AsSpan()[..9]), on.New(bytes), on.New(bytes), searched, Wide, 3, candidates);
+            on.Stream.Copy(found, 0, to, 0, candidates * 3 * 8);
+        });
+        return right;
+    }
+
+    /// <summary>||found - reference|| / ||reference||; for whole numbers the part that differs.</summary>
+    private static double Error(byte[] reference, byte[] found, int bytes)
+    {
+        if (bytes == 8) { return reference.Zip(found).Count(pair => pair.First != pair.Second) / (double)reference.Length; }
+
+        double difference = 0, length = 0;
+        for (var i = 0; i < reference.Length; i += bytes)
+        {
+            double a = bytes == 2 ? Bf16.ToSingle(BitConverter.ToUInt16(reference, i)) : BitConverter.ToSingle(reference, i);
+            double b = bytes == 2 ? Bf16.ToSingle(BitConverter.ToUInt16(found, i)) : BitConverter.ToSingle(found, i);
+            difference += (a - b) * (a - b);
+            length += a * a;
+        }
+
+        // Not a number is more than any bound.
+        return double.IsNaN(difference) ? double.PositiveInfinity : Math.Sqrt(difference / length);
+    }
+
+    private static byte[] One(Accelerator accelerator, int results, int bytes, Action<On, MemoryBuffer> work)
+    {
+        using var on = new On(accelerator);
+        using var to = accelerator.Allocate((long)results * bytes);
+        on.Stream.Fill(to, 0xFF, 0, to.Bytes);
+        work(on, to);
+        var found = new byte[to.Bytes];
+        on.Stream.Download(to, found.AsSpan());
+        return found;
+    }
+
+    private sealed class On(Accelerator accelerator) : IDisposable
+    {
+        private readonly List<MemoryBuffer> _made = [];
+
+        public AcceleratorStream Stream { get; } = accelerator.CreateStream();
+
+        public MemoryBuffer New(long bytes)
+        {
+            var buffer = accelerator.Allocate(bytes);
+            _made.Add(buffer);
+            return buffer;
+        }
+
+        public MemoryBuffer Up<T>(ReadOnlySpan<T> values)
+            where T : unmanaged
+        {
+            var buffer = accelerator.Allocate(values, Stream);
+            _made.Add(buffer);
+            return buffer;
+        }
+
+        public MemoryBuffer Halves(int seed, int count) => Up<ushort>(Bf16.From(Values(seed, count)));
+
+        public MemoryBuffer Floats(int seed, int count) => Up<float>(Values(seed, count));
+
+        public void Dispose()
+        {
+            Stream.Synchronize();
+            foreach (var buffer in _made) { buffer.Dispose(); }
+            Stream.Dispose();
+        }
+
+        private static float[] Values(int seed, int count)
+        {
+            var random = new Random(seed);
+            return [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 2)];
+        }
+    }
+}
