@@ -52,7 +52,7 @@ else echo "== python3 is not here: no peers"; fi
 
 echo "== the table (part: of the limit measured in this run; ratio: ours to the peer)"
 awk -F'\t' '
-  FNR == NR { if ($1 != "") { name[$1, ++count[$1]] = $2; value[$1, count[$1]] = $3 } next }
+  FILENAME == ARGV[1] { if ($1 != "") { name[$1, ++count[$1]] = $2; value[$1, count[$1]] = $3 } next }
   { line = sprintf("%-92s %12s %-16s %6s", $2, $3, $4, $5)
     for (i = 1; i <= count[$1]; i++) line = line sprintf("   %s %s, ratio %.2f", name[$1, i], value[$1, i], $3 / value[$1, i])
     print line }' "$work/peers" "$work/ours"

@@ -23,6 +23,23 @@ def step(name, work):
         print(f"== {name} was not run: {type(error).__name__}: {error}")
 
 
+def tokenise():
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(f"{model_folder}/wordpiece.json")
+    with open(f"{model_folder}/texts.txt", encoding="utf-8") as file:
+        texts = file.read().splitlines()
+    size = sum(len(text.encode()) for text in texts)
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        tokenizer.encode_batch(texts, add_special_tokens=False)
+        best = min(best, time.perf_counter() - started)
+    for key in ["tokenise", "tokenise/cpu"]:
+        add(key, "tokenizers, all cores", size / best / 1e9)
+
+
+step("tokenizers", tokenise)
 try:
     import numpy
     import torch

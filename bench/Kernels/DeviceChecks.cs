@@ -1,7 +1,12 @@
 using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
 using Platform.GpuKernels.Kernels;
+using Platform.GpuKernels.Tokenisation;
+using Platform.GpuKernels.Tokenisation.WordPiece;
 
 namespace Platform.Kernels;
 
@@ -78,7 +83,98 @@ internal static class DeviceChecks
             var found = TopK.Launch(on.Stream, on.Up<byte>(codes), on.Up<float>(figures), null, on.Up<byte>(codes.AsSpan()[..(3 * Wide)]), on.Up<float>(figures.AsSpan()[..9]), on.New(bytes), on.New(bytes), searched, Wide, 3, candidates);
             on.Stream.Copy(found, 0, to, 0, candidates * 3 * 8);
         });
+        right &= Tokens(accelerator, output);
         return right;
+    }
+
+    /// <summary>A tokenizer.json like BERT's, with a made-up vocabulary: letters, their continuations, and words of two or three syllables.</summary>
+    public static byte[] WordPieceFile(int words)
+    {
+        var vocabulary = new JsonObject();
+        void Add(string token) => vocabulary.TryAdd(token, vocabulary.Count);
+        foreach (var token in (string[])["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "-", "\u4e2d"]) { Add(token); }
+        for (var c = 'a'; c <= 'z'; c++)
+        {
+            Add($"{c}");
+            Add($"##{c}");
+        }
+
+        for (var i = 0; vocabulary.Count < words; i++) { Add(i % 5 == 0 ? $"##{Word(i)[..3]}" : Word(i)); }
+
+        return JsonSerializer.SerializeToUtf8Bytes(new JsonObject
+        {
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["post_processor"] = null,
+            ["decoder"] = null,
+            ["added_tokens"] = new JsonArray(),
+            ["normalizer"] = new JsonObject { ["type"] = "BertNormalizer", ["clean_text"] = true, ["handle_chinese_chars"] = true, ["strip_accents"] = null, ["lowercase"] = true },
+            ["pre_tokenizer"] = new JsonObject { ["type"] = "BertPreTokenizer" },
+            ["model"] = new JsonObject { ["type"] = "WordPiece", ["unk_token"] = "[UNK]", ["continuing_subword_prefix"] = "##", ["max_input_chars_per_word"] = 100, ["vocab"] = vocabulary },
+        });
+    }
+
+    public static DeviceWordPiece WordPiece(Accelerator accelerator, byte[] file)
+    {
+        using var model = JsonDocument.Parse(JsonNode.Parse(file)!["model"]!.ToJsonString());
+        return new DeviceWordPiece(accelerator, WordPieceModel.Read(new StageOptions("model", model.RootElement)), BertCharacters.Make(cleanText: true, chinese: true, stripAccents: true, lowercase: true), []);
+    }
+
+    /// <summary>Words of the vocabulary and others, in mixed case, with accents and Chinese here and there.</summary>
+    public static List<ReadOnlyMemory<byte>> Texts(int bytes, int each)
+    {
+        var random = new Random(31);
+        var texts = new List<ReadOnlyMemory<byte>>();
+        var text = new StringBuilder();
+        for (var written = 0; written < bytes; written += each)
+        {
+            text.Clear();
+            while (text.Length < each)
+            {
+                var word = Word(random.Next(60_000));
+                text.Append(random.Next(40) switch { 0 => word.ToUpperInvariant(), 1 => $"{word}\u00e9", 2 => "\u4e2d\u6587", 3 => word + ",", 4 => word + ".", _ => word }).Append(' ');
+            }
+
+            texts.Add(Encoding.UTF8.GetBytes(text.ToString()));
+        }
+
+        return texts;
+    }
+
+    private static string Word(int number)
+    {
+        const string consonants = "bcdfghklmnprstvw", vowels = "aeiou";
+        var word = new StringBuilder();
+        for (var rest = (number * 2654435761L) & 0xFFFFFF; word.Length < 4 || rest > 0xFF; rest /= 80) { word.Append(consonants[(int)(rest % 16)]).Append(vowels[(int)(rest / 16 % 5)]); }
+
+        return word.ToString();
+    }
+
+    private static bool Tokens(Accelerator accelerator, TextWriter output)
+    {
+        var file = WordPieceFile(5_000);
+        using var device = WordPiece(accelerator, file);
+        var onCpu = Tokeniser.Load(file);
+        var texts = Texts(100_000, 700);
+        var wrong = 0;
+        try
+        {
+            if (!device.TryTokenise(texts, out var ids, out var offsets)) { throw new InvalidOperationException("The texts are not for a device."); }
+
+            for (var i = 0; i < texts.Count; i++)
+            {
+                if (!onCpu.Encode(texts[i].Span, new EncodeOptions(AddSpecialTokens: false)).Ids.AsSpan().SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1]))) { wrong++; }
+            }
+        }
+        catch (DeviceException e)
+        {
+            output.WriteLine($"WRONG {"WordPiece",-28} {e.Message}");
+            return false;
+        }
+
+        output.WriteLine($"{(wrong == 0 ? "right" : "WRONG")} {"WordPiece",-28} {wrong} of {texts.Count} texts differ from the CPU's ids");
+        return wrong == 0;
     }
 
     /// <summary>||found - reference|| / ||reference||; for whole numbers the part that differs.</summary>

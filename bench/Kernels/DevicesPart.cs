@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cuda;
 using Platform.GpuKernels.Embedding.Models;
 using Platform.GpuKernels.Kernels;
+using Platform.GpuKernels.Tokenisation;
 
 namespace Platform.Kernels;
 
@@ -68,6 +70,7 @@ internal static class DevicesPart
     {
         // On a device without tensor cores every figure only shows that the measurement runs.
         var real = accelerator.Info.Kind == DeviceKind.Cuda;
+        figures.Add("device", $"{accelerator.Info.Id}, {accelerator.Info.Name}{(real ? "" : ": NO CARD, its figures say nothing of one")}", accelerator.Info.ComputeUnits, "compute units");
         using var stream = accelerator.CreateStream();
         var memory = Transfers(stream, figures, real ? 256 << 20 : 8 << 20);
         var peak = LinearLayers(stream, figures, real);
@@ -75,6 +78,7 @@ internal static class DevicesPart
         Encoder(accelerator, directory, figures, real ? 4096 : 2, real ? 5 : 1, peak);
         Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
         Search(stream, figures, real ? 10_000_000 : 20_000, memory);
+        WordPiece(accelerator, directory, figures, real ? 48 << 20 : 1 << 18);
     }
 
     /// <summary>Bytes a second that a copy within the device reads and writes.</summary>
@@ -189,6 +193,22 @@ internal static class DevicesPart
         }
     }
 
+    /// <summary>Texts of English-like words; the tokeniser's file and the texts are left for the peers.</summary>
+    private static void WordPiece(Accelerator accelerator, string directory, Figures figures, int bytes)
+    {
+        var json = DeviceChecks.WordPieceFile(30_000);
+        var tokeniser = Tokeniser.Load(json);
+        using var device = DeviceChecks.WordPiece(accelerator, json);
+        var texts = DeviceChecks.Texts(bytes, 1024);
+        File.WriteAllBytes(Path.Combine(directory, "wordpiece.json"), json);
+        File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
+        var seconds = Clock(null, 3, () => _ = device.TryTokenise(texts, out _, out _) ? 0 : throw new InvalidOperationException("The texts are not for a device."));
+        figures.Add("tokenise", "WordPiece, texts of 1 KB in host memory to ids in host memory", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
+        var packed = new PackedTokens();
+        seconds = Clock(null, 2, () => tokeniser.Pack(texts, packed));
+        figures.Add("tokenise/cpu", $"the same by the tokeniser on the CPU, {Environment.ProcessorCount} threads", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
+    }
+
     /// <summary>Device memory of random bytes, the same few megabytes again and again. As bf16 their exponents would be wild, so those are kept small.</summary>
     private static MemoryBuffer Random(AcceleratorStream stream, long bytes, int seed)
     {
@@ -219,14 +239,14 @@ internal static class DevicesPart
         return best;
     }
 
-    private static double Clock(AcceleratorStream stream, int runs, Action run)
+    private static double Clock(AcceleratorStream? stream, int runs, Action run)
     {
         var best = double.PositiveInfinity;
         for (var i = 0; i < runs; i++)
         {
             var started = Stopwatch.GetTimestamp();
             run();
-            stream.Synchronize();
+            stream?.Synchronize();
             best = Math.Min(best, Stopwatch.GetElapsedTime(started).TotalSeconds);
         }
 

@@ -17,11 +17,11 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
     public const uint Special = 0x2000_0000;
 
     private const int LengthShift = 22;
-    private const int Characters0 = 0x11_0000;
+    private const int CharacterCount = 0x11_0000;
 
     public static BertCharacters Make(bool cleanText, bool chinese, bool stripAccents, bool lowercase)
     {
-        var pages = new ushort[Characters0 / 256];
+        var pages = new ushort[CharacterCount / 256];
         var entries = new List<uint>();
         var spelled = new List<byte>();
         var blocks = new Dictionary<string, ushort>(StringComparer.Ordinal);

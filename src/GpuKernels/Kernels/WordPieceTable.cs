@@ -48,9 +48,7 @@ internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[
         }
     }
 
-    internal static ulong Start => FnvStart;
+    private static ulong More(ulong hash, byte value) => unchecked((hash ^ value) * 0x100_0000_01b3);
 
-    internal static ulong More(ulong hash, byte value) => unchecked((hash ^ value) * 0x100_0000_01b3);
-
-    internal static uint Slot(ulong hash) => unchecked((uint)((hash ^ (hash >> 32)) * 0x9E37_79B1));
+    private static uint Slot(ulong hash) => unchecked((uint)((hash ^ (hash >> 32)) * 0x9E37_79B1));
 }

@@ -83,6 +83,39 @@ public class An_encoder_on_a_device
         Assert.Contains("72", DeviceEncoder.Refuse(Config(odd.Path)), StringComparison.Ordinal);
     }
 
+    [Theory, MemberData(nameof(Same.Devices), MemberType = typeof(Same))]
+    public void is_replaced_by_the_cpus_in_the_batch_in_which_its_device_fails(DeviceKind kind)
+    {
+        var device = Each.Of(kind);
+        using var model = RandomModel.WriteBert().Write("config.json", Bert);
+        using var cpu = new TransformerEncoder(Config(model.Path), Safetensors.Open(model.Path, "model.safetensors"), WeightPrecision.Float32);
+        var (ids, starts) = Texts([9, 30, 5]);
+        var expected = OnCpu(model.Path, ids, starts, PoolingMode.Mean);
+
+        // While the weights are loaded, in the first batch, in the middle of a later one, and never.
+        var reached = new List<int>();
+        foreach (var failing in new[] { 3, 90, 140, int.MaxValue })
+        {
+            var told = new List<DeviceSetAside>();
+            using var encoder = new AcceleratedEncoder(cpu, device.Info, () => new FaultyAccelerator(device, failing, DeviceFailure.Lost), () => Safetensors.Open(model.Path, "model.safetensors"), told.Add);
+            var onDevice = 0;
+            for (var batch = 0; batch < 4; batch++)
+            {
+                var vectors = new float[3 * 64];
+                encoder.Encode(ids, starts, PoolingMode.Mean, normalise: true, vectors, 1, TestContext.Current.CancellationToken);
+                for (var i = 0; i < 3; i++) { Assert.InRange(Dot(expected[i], vectors[(i * 64)..((i + 1) * 64)]), Cosine, 1.001); }
+                if (encoder.IsOnDevice) { onDevice++; }
+            }
+
+            Assert.Equal(failing == int.MaxValue ? 0 : 1, told.Count);
+            reached.Add(onDevice);
+        }
+
+        Assert.Equal((0, 4), (reached[0], reached[^1]));
+        Assert.Equal(reached.Order(), reached);
+        Assert.InRange(reached[2], 1, 3);
+    }
+
     private static EncoderConfig Config(string directory) => EncoderConfig.Read(ModelJson.ReadObject(directory, EncoderConfig.FileName)!.Value);
 
     private static (int[] Ids, int[] Starts) Texts(int[] lengths)

@@ -26,8 +26,8 @@ internal sealed unsafe class OpenClAccelerator : Accelerator
     /// <summary>More platforms, or devices of one, than any machine has.</summary>
     private const int Listed = 64;
 
-    /// <summary>What one kernel's __local arrays may take: CUDA's limit without opting in, so that one source fits both.</summary>
-    private const int LocalBytes = 48 * 1024;
+    /// <summary>What the largest kernel's __local arrays take with the scratch of the emulated collectives, 58 KB, and GPUs have.</summary>
+    private const int LocalBytes = 64 * 1024;
 
     private readonly nint _device;
     private readonly Dictionary<string, nint> _programs = [];
