@@ -13,7 +13,7 @@ public sealed record IndexDocument(Guid Id, string Text)
     /// <summary>Of the index's dimensions, finite; empty where there is none, and the document is then found by keywords only.</summary>
     public ReadOnlyMemory<float> Vector { get; init; }
 
-    /// <summary>What a filter asks for, compared byte by byte.</summary>
+    /// <summary>What <see cref="DocumentFilter.Tagged"/> asks for, compared byte by byte.</summary>
     public IReadOnlyList<string> Tags { get; init; } = [];
 }
 

@@ -6,25 +6,20 @@ internal sealed class PostingsCursor
     /// <summary>The row behind the last.</summary>
     public const int End = int.MaxValue;
 
-    private readonly string name;
-    private readonly SegmentMemory memory;
-    private readonly long offset;
-    private readonly int length, rowsOfSegment, blocks;
-    private readonly PostingsEntry entry;
     private readonly int[] rows = new int[Postings.BlockRows];
     private readonly int[] frequencies = new int[Postings.BlockRows];
 
-    private int block = -1, at, inBlock, bits, frequenciesAt;
+    private readonly string name;
+    private readonly SegmentMemory memory;
+    private readonly int rowsOfSegment;
+
+    private PostingsEntry entry;
+    private long offset;
+    private int length, blocks, block, at, inBlock, bits, frequenciesAt, seenBlock;
     private bool frequenciesRead;
-    private int seenBlock = -1;
     private PostingsBound seen;
 
-    public PostingsCursor(string name, SegmentMemory memory, long offset, int length, int rowsOfSegment, PostingsEntry entry)
-    {
-        (this.name, this.memory, this.offset, this.length, this.rowsOfSegment, this.entry) = (name, memory, offset, length, rowsOfSegment, entry);
-        blocks = Postings.Blocks(entry.Rows);
-        Read(0);
-    }
+    public PostingsCursor(string name, SegmentMemory memory, int rowsOfSegment) => (this.name, this.memory, this.rowsOfSegment) = (name, memory, rowsOfSegment);
 
     /// <summary>Rows of the whole list.</summary>
     public int Rows => entry.Rows;
@@ -43,6 +38,15 @@ internal sealed class PostingsCursor
             if (!frequenciesRead) { ReadFrequencies(); }
             return frequencies[at] + 1;
         }
+    }
+
+    /// <summary>Goes to the first row of a list.</summary>
+    /// <param name="at">Where its bytes begin in the segment.</param>
+    /// <param name="bytes">Its bytes, and eight beyond.</param>
+    public void Begin(in PostingsEntry list, long at, int bytes)
+    {
+        (entry, offset, length, blocks, seenBlock, seen) = (list, at, bytes, Postings.Blocks(list.Rows), -1, default);
+        Read(0);
     }
 
     public void Next()

@@ -36,11 +36,21 @@ internal sealed unsafe class PostingsTable(SegmentMemory memory, SectionPlace en
 
     public int RowsAt(int at) => table[at].Rows;
 
+    public PostingsCursor NewCursor() => new(name, memory, rows);
+
     public PostingsCursor Open(int at)
+    {
+        var cursor = NewCursor();
+        Begin(cursor, at);
+        return cursor;
+    }
+
+    /// <summary>Sets a cursor of this table to the first row of a key.</summary>
+    public void Begin(PostingsCursor cursor, int at)
     {
         var entry = table[at];
         if (entry.Rows < 1 || entry.Rows > rows) { throw new CorruptIndexException(name, "a list counts more rows than there are"); }
-        return new PostingsCursor(name, memory, postings.Offset + entry.PostingsOffset, Slice(postings, entry.PostingsOffset, table[at + 1].PostingsOffset, 8).Length, rows, entry);
+        cursor.Begin(entry, postings.Offset + entry.PostingsOffset, Slice(postings, entry.PostingsOffset, table[at + 1].PostingsOffset, 8).Length);
     }
 
     /// <summary>Sets the rows of a key in a bitmap.</summary>

@@ -45,6 +45,9 @@ internal sealed unsafe class Segment
 
     public ref readonly SegmentHeader Header => ref header;
 
+    /// <summary>Of the header, which has those of all sections: it tells this segment from every other.</summary>
+    public uint HeaderChecksum => SegmentLayout.HeaderChecksum(Memory);
+
     public int Rows => header.Rows;
 
     public PostingsTable Terms { get; }

@@ -96,6 +96,8 @@ internal static unsafe class SegmentLayout
         Section.Terms or Section.TermKeys or Section.TermPostings or Section.Tags or Section.TagKeys or Section.TagPostings => -1,
     };
 
+    public static uint HeaderChecksum(SegmentMemory memory) => *(uint*)(memory.Pointer + HeaderLength - sizeof(uint));
+
     /// <summary>Memory for a segment, the header not yet sealed.</summary>
     public static (SegmentMemory Memory, SectionPlace[] Places) Allocate(ref SegmentHeader header, Func<Section, long> contentLength)
     {
@@ -130,7 +132,7 @@ internal static unsafe class SegmentLayout
 
         header = *(SegmentHeader*)memory.Pointer;
         if (header.Magic != SegmentHeader.CurrentMagic) { throw new CorruptIndexException(name, "it is no segment of this version"); }
-        if (*(uint*)(memory.Pointer + HeaderLength - sizeof(uint)) != Checksum.Of(memory.Pointer, HeaderLength - sizeof(uint))) { throw new CorruptIndexException(name, "the checksum of its header is wrong"); }
+        if (HeaderChecksum(memory) != Checksum.Of(memory.Pointer, HeaderLength - sizeof(uint))) { throw new CorruptIndexException(name, "the checksum of its header is wrong"); }
         if (header.Length != memory.Length) { throw new CorruptIndexException(name, $"it has {memory.Length} bytes and should have {header.Length}"); }
         if (header.Rows is < 1 or > Rows || header.Vectors < 0 || header.Vectors > header.Rows || header.Dimensions is < 0 or > SearchLimits.Dimensions || header.TotalLength < 0)
         {
