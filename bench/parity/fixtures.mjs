@@ -1,13 +1,15 @@
-// Writes the fixtures of tests/GpuKernels.Tests/Tokenisation/Bpe: a small byte-level BPE vocabulary that is trained here, texts, and hashes of the ids
+// Writes the fixtures of tests/GpuKernels.Tests/Tokenisation/Bpe: small vocabularies that are counted here, texts, and hashes of the ids, offsets and decoded texts
 // that npm's tiktoken and tokenizers give for them. `npm install` in bench/parity, then `node bench/parity/fixtures.mjs`.
 import { createRequire } from "node:module";
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { corpora, fuzz, hostile, Random } from "./texts.mjs";
+import { small } from "./models.mjs";
 
 const require = createRequire(import.meta.url);
 const { Tiktoken } = require("tiktoken");
+const { Tokenizer } = require("tokenizers");
 const folder = fileURLToPath(new URL("../../tests/GpuKernels.Tests/Tokenisation/Bpe/Fixtures/", import.meta.url));
 mkdirSync(folder, { recursive: true });
 
@@ -39,7 +41,7 @@ function train(texts, merges) {
     return { tokens, made };
 }
 
-const { tokens } = train([...corpora(7, 6000)].map(([, text]) => text), 1200);
+const { tokens, made } = train([...corpora(7, 6000)].map(([, text]) => text), 1200);
 const ranks = tokens.map((token, i) => `${token.toString("base64")} ${i}\n`).join("");
 writeFileSync(`${folder}small.tiktoken`, ranks);
 
@@ -51,9 +53,9 @@ for (const length of [2, 65, 300]) { texts.push(...hostile(length)); }
 writeFileSync(`${folder}texts.jsonl`, texts.map(text => `${JSON.stringify(text).replace(/[^ -~]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`).join(""));
 
 /** Of every text the number of its ids and the ids, 32-bit little-endian. */
-function hash(encode) {
+async function hash(encode) {
     const sha = createHash("sha256");
-    for (const text of texts) { const ids = encode(text); sha.update(Int32Array.from([ids.length, ...ids])); }
+    for (const text of texts) { const ids = await encode(text); sha.update(Int32Array.from([ids.length, ...ids])); }
     return sha.digest("hex");
 }
 
@@ -61,6 +63,14 @@ const hashes = {};
 for (const name of ["r50k_base", "cl100k_base", "o200k_base"]) {
     const { pat_str } = require(`tiktoken/encoders/${name}.json`);
     const reference = new Tiktoken(`! 0 ${tokens.map(token => token.toString("base64")).join(" ")}`, {}, pat_str);
-    hashes[name] = hash(text => reference.encode(text, [], []));
+    hashes[name] = await hash(text => reference.encode(text, [], []));
+}
+for (const [name, make] of Object.entries(small)) {
+    const json = JSON.stringify(make(tokens, made));
+    writeFileSync(`${folder}${name}.json`, `${json}\n`);
+    const reference = Tokenizer.fromString(json);
+    hashes[name] = await hash(async text => (await reference.encode(text)).getIds());
+    hashes[`${name} decoded`] = await hash(async text => Buffer.from(await reference.decode((await reference.encode(text)).getIds(), true)));
+    hashes[`${name} offsets`] = await hash(async text => (await reference.encode(text)).getOffsets().flat());
 }
 writeFileSync(`${folder}hashes.json`, `${JSON.stringify(hashes, null, 2)}\n`);

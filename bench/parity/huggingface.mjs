@@ -1,10 +1,11 @@
-// Records of npm's tokenizers: `node huggingface.mjs KIND json|corpora|codepoints|hostile|fuzz [CASES [SEED]]`; run by bench/parity/run-tokenizers.
+// Records of npm's tokenizers: `node huggingface.mjs KIND|FILE.json json|corpora|codepoints|hostile|fuzz [CASES [SEED]]`; run by bench/parity/run-tokenizers.
 // After the ids of a text, each token's start and end in Unicode scalar values follow where the kind's name ends in +offsets.
 import { createRequire } from "node:module";
-import { writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { codePoints, corpora, fuzz, hostile, Random } from "./texts.mjs";
 import { end, record } from "./stream.mjs";
 import { bert, vocabulary } from "./wordpiece.mjs";
+import * as models from "./models.mjs";
 
 process.env.TOKENIZERS_PARALLELISM = "false";
 const require = createRequire(import.meta.url);
@@ -18,6 +19,7 @@ const added = (id, content, more) => ({ id, content, single_word: false, lstrip:
 
 // A tokenizer.json each.
 export const kinds = {
+    ...models.kinds,
     bert: () => bert(words()),
     cased: () => bert(words(), { lowercase: false }),
     accents: () => bert(words(), { strip_accents: false, clean_text: false, handle_chinese_chars: false }),
@@ -41,7 +43,7 @@ export const kinds = {
     },
 };
 
-const file = kinds[name]();
+const file = name.endsWith(".json") ? JSON.parse(readFileSync(name)) : kinds[name]();
 if (what === "json") {
     const bytes = Buffer.from(JSON.stringify(file));
     for (let at = 0; at < bytes.length;) { at += writeSync(1, bytes, at); }

@@ -1,7 +1,9 @@
+using Platform.GpuKernels.Tokenisation.Bpe;
 using Platform.GpuKernels.Tokenisation.Decoders;
 using Platform.GpuKernels.Tokenisation.Normalisers;
 using Platform.GpuKernels.Tokenisation.PreTokenisers;
 using Platform.GpuKernels.Tokenisation.Unicode;
+using Platform.GpuKernels.Tokenisation.Unigram;
 using Platform.GpuKernels.Tokenisation.WordPiece;
 
 namespace Platform.GpuKernels.Tokenisation;
@@ -16,6 +18,8 @@ internal static class TokeniserStages
     private static readonly Dictionary<string, Func<StageOptions, StageOptions, ITokenModel>> Models = new(StringComparer.Ordinal)
     {
         ["WordPiece"] = (model, _) => WordPieceModel.Read(model),
+        ["BPE"] = BpeModel.Read,
+        ["Unigram"] = (model, _) => UnigramModel.Read(model),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<INormaliser>>> Normalisers = new(StringComparer.Ordinal)
@@ -43,7 +47,9 @@ internal static class TokeniserStages
         ["Punctuation"] = new(options => [new CharacterPreTokeniser(CharacterSets.Punctuation, PatternPreTokeniser.Behaviour(options, "behavior", "Isolated"))], "behavior"),
         ["Digits"] = new(options => [new CharacterPreTokeniser(CharacterSets.Numeric, options.Flag("individual_digits", false) ? SplitBehaviour.Isolated : SplitBehaviour.Contiguous)], "individual_digits"),
         ["CharDelimiterSplit"] = new(options => [new DelimiterPreTokeniser((uint)options.Text("delimiter").EnumerateRunes().First().Value)], "delimiter"),
-        ["Split"] = new(options => [SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
+        ["Split"] = new(options => [ScannedPreTokeniser.TryRead(options) ?? (IPreTokeniser)SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
+        ["ByteLevel"] = new(options => [new ByteLevelPreTokeniser(options.Flag("add_prefix_space"), options.Flag("use_regex", true))], "add_prefix_space", "trim_offsets", "use_regex"),
+        ["Metaspace"] = new(options => [new MetaspacePreTokeniser(Metaspace.Read(options))], Metaspace.Options),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<IDecoder>>> Decoders = new(StringComparer.Ordinal)
@@ -55,11 +61,15 @@ internal static class TokeniserStages
         ["Replace"] = new(options => [new ReplaceDecoder(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
         ["Strip"] = new(options => [new StripDecoder(options.Text("content"), options.Number("start"), options.Number("stop"))], "content", "start", "stop"),
         ["ByteFallback"] = new(_ => [new ByteFallbackDecoder()]),
+        ["ByteLevel"] = new(_ => [new ByteLevelDecoder()], "add_prefix_space", "trim_offsets", "use_regex"),
+        ["Metaspace"] = new(options => [new MetaspaceDecoder(Metaspace.Read(options))], Metaspace.Options),
     };
 
     public static ITokenModel Model(StageOptions options, StageOptions file)
     {
         if (options.IsNull) { throw StageOptions.Wrong("model", "is missing"); }
+
+        if (options.Type != "BPE" && ByteLevel.IsUsedBy(file)) { throw StageOptions.Wrong("pre_tokenizer", $"has ByteLevel, which is supported with the model BPE only, not with '{options.Type}'"); }
 
         return Models.TryGetValue(options.Type, out var make) ? make(options, file) : throw options.Unsupported(Models.Keys);
     }
@@ -74,7 +84,8 @@ internal static class TokeniserStages
     public static IReadOnlyList<IDecoder>? Decoder(StageOptions options) => Find(Decoders, options);
 
     /// <summary>What does the same as all the stages at once, and faster, where there is such a thing.</summary>
-    public static Func<IPieceTokeniser>? Fused(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) => null;
+    public static Func<IPieceTokeniser>? Fused(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) =>
+        model is BpeModel { Bytes: { } bytes } && normalisers.Count == 0 ? FusedBytePairTokeniser.TryMake(bytes, preTokenisers) : null;
 
     private static T? Find<T>(Dictionary<string, Kind<T>> supported, StageOptions options)
         where T : class

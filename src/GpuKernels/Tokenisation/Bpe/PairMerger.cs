@@ -64,6 +64,8 @@ internal sealed class PairMerger(MergeTable table)
     [SkipLocalsInit]
     private int MergeSmall(int count)
     {
+        if (count == 0) { return 0; }
+
         // Rank and place in one number: the least is the next merge, the leftmost of equals.
         Span<int> keys = stackalloc int[Small];
         ref var key = ref MemoryMarshal.GetReference(keys);

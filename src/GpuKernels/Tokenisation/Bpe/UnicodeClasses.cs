@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
 /// <summary>The classes of characters that the pre-tokenisers' patterns name: \p{L} by case, \p{M}, \p{N}, \s. All code points fall in exactly one, or in none.</summary>
-internal static partial class UnicodeClasses
+internal static class UnicodeClasses
 {
     /// <summary>Lu and Lt.</summary>
     public const byte Upper = 1;
@@ -73,29 +74,13 @@ internal static partial class UnicodeClasses
 
     private static byte[] Expand()
     {
-        var all = new byte[CodePoints];
-        var at = 0;
-        var runs = Convert.FromBase64String(Runs);
-        for (var i = 0; i < runs.Length;)
-        {
-            var value = 0;
-            for (var shift = 0; ; shift += 7)
-            {
-                value |= (runs[i] & 0x7F) << shift;
-                if (runs[i++] < 0x80) { break; }
-            }
-
-            var kind = value & 7;
-            var length = (value >> 3) + 1;
-            all.AsSpan(at, length).Fill(kind == 0 ? (byte)0 : (byte)(1 << (kind - 1)));
-            at += length;
-        }
-
         var pages = new List<byte>();
         var known = new Dictionary<string, ushort>(StringComparer.Ordinal);
+        Span<byte> content = stackalloc byte[PageSize];
         for (var page = 0; page < PageOf.Length; page++)
         {
-            var content = all.AsSpan(page * PageSize, PageSize);
+            for (var i = 0; i < PageSize; i++) { content[i] = ClassOf((uint)((page * PageSize) + i)); }
+
             var name = Convert.ToHexString(content);
             if (!known.TryGetValue(name, out var index))
             {
@@ -109,4 +94,14 @@ internal static partial class UnicodeClasses
 
         return [.. pages];
     }
+
+    private static byte ClassOf(uint codePoint) => Characters.CategoryOf(codePoint) switch
+    {
+        Category.Lu or Category.Lt => Upper,
+        Category.Ll => Lower,
+        Category.Lm or Category.Lo => Caseless,
+        Category.Mn or Category.Mc or Category.Me => Mark,
+        Category.Nd or Category.Nl or Category.No => Number,
+        _ => Characters.IsWhiteSpace(codePoint) ? Space : (byte)0,
+    };
 }

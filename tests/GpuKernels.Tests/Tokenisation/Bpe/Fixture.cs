@@ -9,13 +9,15 @@ internal static class Fixture
 {
     private static readonly string Folder = Path.Combine(AppContext.BaseDirectory, "Tokenisation", "Bpe", "Fixtures");
 
-    public static byte[] Ranks => File.ReadAllBytes(Path.Combine(Folder, "small.tiktoken"));
+    public static byte[] Ranks => System.IO.File.ReadAllBytes(Path.Combine(Folder, "small.tiktoken"));
 
-    public static IEnumerable<string> Texts => File.ReadLines(Path.Combine(Folder, "texts.jsonl")).Select(line => JsonSerializer.Deserialize<string>(line)!);
+    public static byte[] File(string name) => System.IO.File.ReadAllBytes(Path.Combine(Folder, $"{name}.json"));
+
+    public static IEnumerable<string> Texts => System.IO.File.ReadLines(Path.Combine(Folder, "texts.jsonl")).Select(line => JsonSerializer.Deserialize<string>(line)!);
 
     public static string ReferenceHash(string name)
     {
-        using var hashes = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Folder, "hashes.json")));
+        using var hashes = JsonDocument.Parse(File("hashes"));
         return hashes.RootElement.GetProperty(name).GetString()!;
     }
 

@@ -1,0 +1,161 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Platform.GpuKernels.Tokenisation.Bpe;
+
+/// <summary>BPE that begins with characters, each of which may be unknown or fall back to its bytes. Used by one thread at a time.</summary>
+internal sealed class CharacterPairTokeniser : IPieceTokeniser
+{
+    private const int NotInVocabulary = -1;
+
+    private readonly BpeOptions options;
+    private readonly PairMerger merger;
+    private readonly PieceCache cache = new();
+    private readonly int[]? fallback;
+    private readonly int unknown = NotInVocabulary;
+    private readonly byte[] spelled;
+    private int[] lengths = [];
+
+    public CharacterPairTokeniser(BpeOptions options)
+    {
+        this.options = options;
+        merger = new(options.Merges);
+        spelled = new byte[options.Prefix.Length + 4 + options.Suffix.Length];
+        if (options.Unknown is { } token && options.Vocabulary.TryGetId(token, out var id)) { unknown = id; }
+
+        if (!options.ByteFallback) { return; }
+
+        fallback = new int[256];
+        for (var value = 0; value < fallback.Length; value++)
+        {
+            fallback[value] = options.Vocabulary.TryGetId(Encoding.ASCII.GetBytes($"<0x{value:X2}>"), out id) ? id : NotInVocabulary;
+        }
+    }
+
+    public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
+    {
+        ref var first = ref MemoryMarshal.GetReference(piece);
+        if (!tokens.WantsOffsets && cache.Find(ref first, 0, piece.Length, piece.Length) is { Length: > 0 } known)
+        {
+            tokens.AddAll(known);
+            return;
+        }
+
+        if (options.IgnoreMerges && options.Vocabulary.TryGetId(options.ByteLevel ? ByteLevel.Spelled(piece) : piece, out var whole))
+        {
+            tokens.Add(whole, 0, piece.Length);
+            return;
+        }
+
+        var count = Begin(piece);
+        var left = merger.Merge(count);
+        if (!tokens.WantsOffsets)
+        {
+            tokens.AddAll(merger.Symbols[..left]);
+            cache.Add(ref first, 0, piece.Length, piece.Length, merger.Symbols[..left]);
+            return;
+        }
+
+        // Lengths count from the start of the piece, as the reference has it: after a character that became nothing, offsets are too low.
+        var (symbol, end) = (0, 0);
+        for (var i = 0; i < left; i++)
+        {
+            var start = end;
+            for (var next = i + 1 < left ? merger.Positions[i + 1] : count; symbol < next; symbol++) { end += lengths[symbol]; }
+
+            tokens.Add(merger.Symbols[i], start, Math.Min(end, piece.Length));
+        }
+    }
+
+    /// <summary>Writes the piece's symbols and their lengths.</summary>
+    /// <returns>How many.</returns>
+    private int Begin(ReadOnlySpan<byte> piece)
+    {
+        // A character of four bytes may become as many symbols, and one more for each byte of what is put around it.
+        var most = checked((piece.Length * (1 + options.Prefix.Length)) + options.Suffix.Length);
+        var symbols = merger.Begin(most);
+        if (lengths.Length < most) { lengths = new int[symbols.Length]; }
+
+        var (count, waiting, waitingLength) = (0, false, 0);
+        for (var at = 0; at < piece.Length;)
+        {
+            var size = options.ByteLevel ? 1 : Utf8Text.SizeAt(piece, at);
+            var character = Spell(piece, at, size);
+            at += size;
+            if (options.Vocabulary.TryGetId(character, out var id))
+            {
+                if (waiting) { Put(unknown, waitingLength, symbols, ref count); }
+
+                waiting = false;
+                Put(id, size, symbols, ref count);
+                continue;
+            }
+
+            // An unknown character that waits to be fused stays waiting over bytes, and comes after them: so the reference has it.
+            if (HasFallback(character))
+            {
+                foreach (var value in character) { Put(fallback![value], 1, symbols, ref count); }
+
+                continue;
+            }
+
+            if (unknown == NotInVocabulary) { continue; }
+
+            if (waiting && !options.FuseUnknown)
+            {
+                Put(unknown, waitingLength, symbols, ref count);
+                waitingLength = 0;
+            }
+
+            waitingLength = waiting ? waitingLength + size : size;
+            waiting = true;
+        }
+
+        if (waiting) { Put(unknown, waitingLength, symbols, ref count); }
+
+        return count;
+    }
+
+    private ReadOnlySpan<byte> Spell(ReadOnlySpan<byte> piece, int at, int size)
+    {
+        var character = piece.Slice(at, size);
+        var isLast = at + size == piece.Length;
+        if (!options.ByteLevel && options.Prefix.Length == 0 && !(isLast && options.Suffix.Length > 0)) { return character; }
+
+        var length = 0;
+        if (at > 0)
+        {
+            options.Prefix.CopyTo(spelled, 0);
+            length = options.Prefix.Length;
+        }
+
+        ReadOnlySpan<byte> own = options.ByteLevel ? ByteLevel.Spelled(character) : character;
+        own.CopyTo(spelled.AsSpan(length));
+        length += own.Length;
+        if (isLast)
+        {
+            options.Suffix.CopyTo(spelled, length);
+            length += options.Suffix.Length;
+        }
+
+        return spelled.AsSpan(0, length);
+    }
+
+    private bool HasFallback(ReadOnlySpan<byte> character)
+    {
+        if (fallback is null) { return false; }
+
+        foreach (var value in character)
+        {
+            if (fallback[value] == NotInVocabulary) { return false; }
+        }
+
+        return true;
+    }
+
+    private void Put(int symbol, int length, Span<int> symbols, ref int count)
+    {
+        symbols[count] = symbol;
+        lengths[count++] = length;
+    }
+}
