@@ -5,6 +5,7 @@ using Platform.Domain.Capabilities;
 using Platform.EmbeddedPostgres;
 using Platform.EventStore;
 using Platform.EventStore.Projections;
+using Platform.Hosting;
 using Platform.Messaging;
 
 namespace Platform.SelfHost.Cli;
@@ -12,7 +13,7 @@ namespace Platform.SelfHost.Cli;
 /// <summary><c>platform doctor</c>: what works on this machine, what does not, and what to do about it.</summary>
 internal static class DoctorCommand
 {
-    public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key.", [], ["doctor", "doctor --json"], (_, settings, stop) => Execute(settings, stop));
+    public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key, compute devices.", [], ["doctor", "doctor --json"], (_, settings, stop) => Execute(settings, stop));
 
     private static async Task<int> Execute(Settings settings, CancellationToken stop)
     {
@@ -46,6 +47,7 @@ internal static class DoctorCommand
             found.Add(("database", "postgres", LayerState.Missing, e.Message));
         }
 
+        found.Add(("devices", "compute", LayerState.Works, Terminal.Safe(ComputeDevices.Describe())));
         foreach (var (area, name, state, sentence) in found)
         {
             if (settings.Terminal.Json) { settings.Terminal.Record(new JsonObject { ["area"] = area, ["name"] = name, ["state"] = state.ToString().ToLowerInvariant(), ["detail"] = sentence }); }
