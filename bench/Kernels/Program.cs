@@ -7,6 +7,7 @@ if (args is ["devices", .. var task]) { return DevicesPart.Run(task); }
 var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {
     ["search"] = SearchPart.Measure,
+    ["search-million"] = SearchMillionPart.Measure,
     ["encode"] = EncodePart.Measure,
     ["static"] = StaticPart.Measure,
 };

@@ -54,7 +54,7 @@ internal static class KeywordSearch
         var looked = 0;
         while (true)
         {
-            Array.Sort(lists, static (left, right) => left.Cursor.Row.CompareTo(right.Cursor.Row));
+            Order(lists);
             var worst = best.Count == hits ? best.Peek().Score : double.NegativeInfinity;
             if (++looked % CancellationRows == 0) { cancellation.ThrowIfCancellationRequested(); }
 
@@ -110,6 +110,18 @@ internal static class KeywordSearch
             var hit = new KeywordHit(score, segment.IdOf(row), number, row);
             if (best.Count < hits) { best.Enqueue(hit, hit); }
             else { best.EnqueueDequeue(hit, hit); }
+        }
+    }
+
+    /// <summary>By rows: few lists move between two looks.</summary>
+    private static void Order(TermList[] lists)
+    {
+        for (var from = 1; from < lists.Length; from++)
+        {
+            var list = lists[from];
+            var at = from;
+            for (; at > 0 && lists[at - 1].Cursor.Row > list.Cursor.Row; at--) { lists[at] = lists[at - 1]; }
+            lists[at] = list;
         }
     }
 
