@@ -11,11 +11,13 @@ internal static class KernelCache
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     /// <summary>A folder inside the cache, made if need be; null where none can be written or others may write to it.</summary>
-    public static string? Folder(string name)
+    public static string? Folder(string name) => Folder(name, Root());
+
+    internal static string? Folder(string name, string root)
     {
         try
         {
-            var folder = Path.Combine(Root(), name);
+            var folder = Path.Combine(root, name);
             Directory.CreateDirectory(folder, OwnerOnly);
             const UnixFileMode others = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
             return (File.GetUnixFileMode(folder) & others) == 0 ? folder : null;

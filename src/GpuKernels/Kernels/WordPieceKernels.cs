@@ -1,3 +1,4 @@
+using System.Text;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
 
@@ -25,7 +26,7 @@ internal static class WordPieceKernels
         bytes = 0;
         if ((text[at] & 0xC0) == 0x80) { return 0; }
 
-        _ = System.Text.Rune.DecodeFromUtf8(text[at..], out var rune, out bytes);
+        _ = Rune.DecodeFromUtf8(text[at..], out var rune, out bytes);
         return entries[(pages[rune.Value >> 8] * 256) + (rune.Value & 255)];
     }
 
@@ -83,6 +84,7 @@ internal static class WordPieceKernels
         var found = launch.Buffer<uint>(13);
         var counts = launch.Buffer<uint>(14);
         counts[..count].Clear();
+        var (begin, goOn) = (Table(launch, 4), Table(launch, 6));
         var before = Gap;
         for (var at = 0; at < count; at++)
         {
@@ -106,7 +108,7 @@ internal static class WordPieceKernels
                 {
                     if (to < end && classes[to] == Inside) { continue; }
 
-                    (best, bestEnd) = (Find(launch, from == at ? 4 : 6, normal[from..to]), to);
+                    if ((from == at ? begin : goOn).TryGetValue(Encoding.Latin1.GetString(normal[from..to]), out var token)) { (best, bestEnd) = (token, to); }
                 }
 
                 if (best < 0) { break; }
@@ -119,21 +121,22 @@ internal static class WordPieceKernels
         }
     }
 
-    /// <summary>Without the hash: every token of the table is compared by its bytes.</summary>
-    private static int Find(CpuLaunch launch, int table, ReadOnlySpan<byte> bytes)
+    /// <summary>A table's tokens by their bytes, without the hash that the kernel trusts.</summary>
+    private static Dictionary<string, int> Table(CpuLaunch launch, int table)
     {
         var slots = launch.Buffer<uint>(table)[..(2 * (launch.Int(table + 1) + 1))];
         var tokens = launch.Buffer<uint>(8);
-        var spelling = launch.Buffer<byte>(9);
+        var bytes = launch.Buffer<byte>(9);
+        var found = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var slot = 1; slot < slots.Length; slot += 2)
         {
             if (slots[slot] == 0) { continue; }
 
             var token = (int)slots[slot] - 1;
-            if (spelling.Slice((int)tokens[token * 2], (int)tokens[(token * 2) + 1]).SequenceEqual(bytes)) { return token; }
+            found.Add(Encoding.Latin1.GetString(bytes.Slice((int)tokens[token * 2], (int)tokens[(token * 2) + 1])), token);
         }
 
-        return -1;
+        return found;
     }
 
     private static void CountTokens(CpuLaunch launch)
