@@ -56,19 +56,19 @@ internal static class EnglishStemmer
             return exception.Length;
         }
 
-        var stemming = new Stemming2(room, length);
-        return stemming.Run();
+        var word = new Word(room, length);
+        return word.Stem();
     }
 
     private static bool IsVowel(char letter) => letter is 'a' or 'e' or 'i' or 'o' or 'u' or 'y';
 
-    private ref struct Stemming2(Span<char> room, int length)
+    private ref struct Word(Span<char> room, int length)
     {
         private readonly Span<char> letters = room;
         private int length = length;
         private int first, second;
 
-        public int Run()
+        public int Stem()
         {
             // A y that is a consonant is written Y until the end.
             for (var at = 0; at < length; at++)
@@ -82,7 +82,7 @@ internal static class EnglishStemmer
             if (!KeptAfterPlurals.GetAlternateLookup<ReadOnlySpan<char>>().Contains(letters[..length]))
             {
                 RemovePast();
-                if (length > 2 && letters[length - 1] is 'y' or 'Y' && length > 2 && !IsVowel(letters[length - 2])) { letters[length - 1] = 'i'; }
+                if (length > 2 && letters[length - 1] is 'y' or 'Y' && !IsVowel(letters[length - 2])) { letters[length - 1] = 'i'; }
                 ReplaceSecond();
                 ReplaceThird();
                 RemoveFourth();

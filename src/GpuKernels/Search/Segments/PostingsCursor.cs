@@ -21,9 +21,6 @@ internal sealed class PostingsCursor
 
     public PostingsCursor(string name, SegmentMemory memory, int rowsOfSegment) => (this.name, this.memory, this.rowsOfSegment) = (name, memory, rowsOfSegment);
 
-    /// <summary>Rows of the whole list.</summary>
-    public int Rows => entry.Rows;
-
     /// <summary>Of the whole list.</summary>
     public PostingsBound Bound => new(End, entry.GreatestFrequency, entry.LeastLength);
 

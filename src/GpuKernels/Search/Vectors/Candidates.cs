@@ -44,9 +44,6 @@ internal sealed unsafe class Candidates(QuantisedQuery query, IReadOnlyList<Vect
     /// <summary>Rows whose upper bound is below cannot be hits.</summary>
     public float Floor { get; private set; } = float.NegativeInfinity;
 
-    /// <summary>How often an exact score was computed.</summary>
-    public int Rescored { get; private set; }
-
     public void TakeSharedFloor() => Floor = Math.Max(Floor, shared.Value);
 
     public void Add(float approximation, float margin, int source, int row)
@@ -134,10 +131,8 @@ internal sealed unsafe class Candidates(QuantisedQuery query, IReadOnlyList<Vect
     private ScoredRow Score(in Candidate candidate)
     {
         var rows = sources[candidate.Source].Rows;
-        if (!double.IsNaN(candidate.Score)) { return new ScoredRow(candidate.Score, rows.IdOf(candidate.Row), candidate.Source, candidate.Row); }
-
-        Rescored++;
-        return new ScoredRow(query.ScoreOf(rows.OriginalOf(candidate.Row)), rows.IdOf(candidate.Row), candidate.Source, candidate.Row);
+        var score = double.IsNaN(candidate.Score) ? query.ScoreOf(rows.OriginalOf(candidate.Row)) : candidate.Score;
+        return new ScoredRow(score, rows.IdOf(candidate.Row), candidate.Source, candidate.Row);
     }
 
     private static float RoundUp(double value)

@@ -127,8 +127,6 @@ internal sealed class QuantisedQuery
     /// <summary>What the query is multiplied by so that its norm is in [1, 2).</summary>
     public double PowerOfTwo { get; } = 1;
 
-    public ReadOnlySpan<float> Vector => vector;
-
     /// <summary>The score that a hit is ordered by.</summary>
     public unsafe double ScoreOf(float* row)
     {
