@@ -1,6 +1,7 @@
 using Platform.Domain.Capabilities;
 using Platform.Domain.Capabilities.Undoing;
 using Platform.Domain.Daemons;
+using Platform.Domain.Inference;
 using Platform.Messaging;
 
 namespace Platform.Projections;
@@ -28,7 +29,7 @@ public static class AuditTrail
         recorded.Metadata.CorrelationId,
         Resources(recorded.Data));
 
-    private static string? Starter(object fact) => fact switch { RunStarted e => e.StartedBy, RunCancelRequested e => e.RequestedBy, UndoRequested e => e.RequestedBy, _ => null };
+    private static string? Starter(object fact) => fact switch { RunStarted e => e.StartedBy, RunCancelRequested e => e.RequestedBy, UndoRequested e => e.RequestedBy, ModelImported e => e.ImportedBy, ModelRemoved e => e.RemovedBy, _ => null };
 
     /// <summary>What an event says, as a sentence.</summary>
     public static string Sentence(object fact) => fact switch
@@ -78,6 +79,8 @@ public static class AuditTrail
         EffectUndoSkipped e => $"Nothing to undo of effect {e.EffectId}: {e.Because}",
         EffectUndoRefused e => $"Refused to undo effect {e.EffectId}: {e.Because}",
         UndoCompleted e => Invariant($"Ended the undo: {e.Undone} undone, {e.Skipped} skipped, {e.Refused} refused."),
+        ModelImported e => Invariant($"Took in the model '{e.Name}' from {e.Source}: {e.Files.Count} files, sha256 {e.ContentHash}."),
+        ModelRemoved e => $"Took out the model '{e.Name}', sha256 {e.ContentHash}.",
         _ => throw new ArgumentException($"There is no sentence for {fact.GetType().Name}.", nameof(fact)),
     };
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
 using Platform.GpuKernels.Embedding.Models;
 using Platform.GpuKernels.Embedding.Numerics;
 
@@ -51,7 +52,8 @@ internal sealed unsafe class TransformerEncoder : IDisposable
 
         _embeddingNorm = ReadNorm("embeddings.LayerNorm");
         _layers = new Layer[config.Layers];
-        Parallel.For(0, config.Layers, layer => _layers[layer] = ReadLayer($"encoder.layer.{layer}.", precision));
+        try { Parallel.For(0, config.Layers, layer => _layers[layer] = ReadLayer($"encoder.layer.{layer}.", precision)); }
+        catch (AggregateException error) { ExceptionDispatchInfo.Throw(error.InnerExceptions[0]); }
     }
 
     public EncoderConfig Config { get; }

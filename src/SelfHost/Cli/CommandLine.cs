@@ -26,6 +26,7 @@ internal static class CommandLine
             EventsCommand.Create(commands),
             ProjectionsCommand.Create(commands),
             MessagesCommand.Create(commands),
+            ModelsCommand.Create(commands),
             DatabaseCommands.Create(commands),
             DoctorCommand.Create(commands),
             CompletionCommand.Create(commands),

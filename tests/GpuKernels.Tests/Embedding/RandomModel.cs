@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 
 namespace Platform.GpuKernels.Tests.Embedding;
 
@@ -11,6 +12,37 @@ internal static class RandomModel
     public static TemporaryModel WriteBert(string prefix = "") => new TemporaryModel().Write("config.json", Bert).WriteWeights(Tensors(64, 256, 80, 2, prefix));
 
     public static TemporaryModel WriteRoberta() => new TemporaryModel().Write("config.json", Roberta).WriteWeights(Tensors(72, 132, 82, 1));
+
+    private const string Modules = """
+        [{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, {"idx": 2, "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
+        """;
+
+    /// <summary>A BERT tokeniser of the tokens [PAD], [UNK], [CLS], [SEP], w4 ... up to so many.</summary>
+    public static string Tokenizer(int tokens = 512)
+    {
+        var vocabulary = new JsonObject { ["[PAD]"] = 0, ["[UNK]"] = 1, ["[CLS]"] = 2, ["[SEP]"] = 3 };
+        for (var id = 4; id < tokens; id++) { vocabulary[$"w{id}"] = id; }
+
+        return new JsonObject
+        {
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = JsonNode.Parse("""{"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}"""),
+            ["added_tokens"] = new JsonArray(),
+            ["normalizer"] = JsonNode.Parse("""{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true}"""),
+            ["pre_tokenizer"] = JsonNode.Parse("""{"type": "BertPreTokenizer"}"""),
+            ["post_processor"] = JsonNode.Parse("""{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}"""),
+            ["decoder"] = JsonNode.Parse("""{"type": "WordPiece", "prefix": "##", "cleanup": true}"""),
+            ["model"] = new JsonObject { ["type"] = "WordPiece", ["unk_token"] = "[UNK]", ["continuing_subword_prefix"] = "##", ["max_input_chars_per_word"] = 100, ["vocab"] = vocabulary },
+        }.ToJsonString();
+    }
+
+    /// <summary>With all files of the layout: mean pooling, normalised, 16 tokens.</summary>
+    public static TemporaryModel WriteWhole() => WriteBert()
+        .Write("tokenizer.json", Tokenizer())
+        .Write("modules.json", Modules)
+        .Write("1_Pooling/config.json", """{"pooling_mode_mean_tokens": true}""")
+        .Write("sentence_bert_config.json", """{"max_seq_length": 16}""");
 
     /// <summary>mulberry32 from the FNV-1a hash of the name, uniform around the centre.</summary>
     public static float[] Values(string name, int count, float spread, float centre = 0)

@@ -14,6 +14,7 @@ internal enum PoolingMode { Mean, Cls, Max, LastToken, MeanSqrtLength, WeightedM
 /// <param name="Encoder">null: a static embedding.</param>
 /// <param name="MaxTokens">Special tokens included; null: the model itself sets no limit.</param>
 /// <param name="Prompts">Put before a text, by the name of what the text is for.</param>
+/// <param name="IsModel2Vec">A static embedding whose mean leaves unknown tokens out.</param>
 internal sealed record SentenceTransformer(
     string Directory,
     string WeightsFile,
@@ -23,7 +24,8 @@ internal sealed record SentenceTransformer(
     bool Normalise,
     int? MaxTokens,
     IReadOnlyDictionary<string, string> Prompts,
-    string? DefaultPrompt)
+    string? DefaultPrompt,
+    bool IsModel2Vec)
 {
     private const string ModulesFile = "modules.json";
     private const string PoolingPrefix = "pooling_mode_";
@@ -51,7 +53,8 @@ internal sealed record SentenceTransformer(
         }
 
         var config = ModelJson.ReadObject(directory, Path.Combine(folder, EncoderConfig.FileName));
-        isStatic ??= config?.Text("model_type") == "model2vec";
+        var isModel2Vec = config?.Text("model_type") == "model2vec";
+        isStatic ??= isModel2Vec;
         if (written is not null && isStatic == false && pooling is null) { throw new UnusableModelException(ModulesFile, "has a Transformer and no Pooling, so it gives no vector for a text."); }
 
         var weights = Path.Combine(folder, "model.safetensors");
@@ -64,11 +67,11 @@ internal sealed record SentenceTransformer(
         if (isStatic.Value)
         {
             normalise |= config?.Bool("normalize", absent: false) ?? false;
-            return new SentenceTransformer(directory, weights, tokeniser, null, PoolingMode.Mean, normalise, null, prompts, defaultPrompt);
+            return new SentenceTransformer(directory, weights, tokeniser, null, PoolingMode.Mean, normalise, null, prompts, defaultPrompt, isModel2Vec);
         }
 
         var encoder = EncoderConfig.Read(config ?? throw new UnusableModelException(EncoderConfig.FileName, "is missing."));
-        return new SentenceTransformer(directory, weights, tokeniser, encoder, pooling ?? PoolingMode.Mean, normalise, Length(directory, folder, encoder), prompts, defaultPrompt);
+        return new SentenceTransformer(directory, weights, tokeniser, encoder, pooling ?? PoolingMode.Mean, normalise, Length(directory, folder, encoder), prompts, defaultPrompt, IsModel2Vec: false);
     }
 
     /// <summary>As sentence-transformers has it: sentence_bert_config.json, else what tokenizer_config.json and the positions allow.</summary>

@@ -1,0 +1,11 @@
+using System.Text.Json.Serialization;
+
+namespace Platform.Domain.Inference;
+
+/// <summary>Names as in C#, nulls left out: as Marten stores them.</summary>
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ModelImported))]
+[JsonSerializable(typeof(ModelRemoved))]
+[JsonSerializable(typeof(ImportModel))]
+[JsonSerializable(typeof(RemoveModel))]
+public sealed partial class InferenceJson : JsonSerializerContext;
