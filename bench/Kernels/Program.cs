@@ -10,6 +10,7 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
     ["search-million"] = SearchMillionPart.Measure,
     ["encode"] = EncodePart.Measure,
     ["static"] = StaticPart.Measure,
+    ["lexical"] = LexicalPart.Measure,
 };
 
 var wanted = args.Length == 0 ? [.. parts.Keys] : args;
