@@ -11,6 +11,8 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
     ["encode"] = EncodePart.Measure,
     ["static"] = StaticPart.Measure,
     ["lexical"] = LexicalPart.Measure,
+    ["bpe"] = SubwordPart.MeasureBpe,
+    ["unigram"] = SubwordPart.MeasureUnigram,
 };
 
 var wanted = args.Length == 0 ? [.. parts.Keys] : args;
