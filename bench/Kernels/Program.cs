@@ -13,6 +13,7 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
     ["lexical"] = LexicalPart.Measure,
     ["bpe"] = SubwordPart.MeasureBpe,
     ["unigram"] = SubwordPart.MeasureUnigram,
+    ["tokenise"] = TokenisePart.Measure,
 };
 
 var wanted = args.Length == 0 ? [.. parts.Keys] : args;

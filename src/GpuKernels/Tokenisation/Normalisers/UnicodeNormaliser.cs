@@ -15,6 +15,8 @@ internal sealed class UnicodeNormaliser(bool composed, bool compatible) : INorma
         (true, true) => CharacterSets.InertNfkc,
     };
 
+    public bool Composed => composed;
+
     /// <summary>A character on its way: its combining class, and how it changes the text (<see cref="TextRewriter.Change"/>).</summary>
     private record struct Part(uint Character, byte Class, int Change);
 

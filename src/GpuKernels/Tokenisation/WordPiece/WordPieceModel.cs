@@ -9,23 +9,21 @@ namespace Platform.GpuKernels.Tokenisation.WordPiece;
 internal sealed class WordPieceModel : ITokenModel
 {
     private readonly Vocabulary vocabulary;
-    private readonly int longestToken;
+    private readonly TokenTrie trie;
+    private readonly int continuation;
 
     private WordPieceModel(Vocabulary vocabulary, byte[] continuation, int unknown, int maximalCharacters)
     {
         this.vocabulary = vocabulary;
-        Continuation = continuation;
+        trie = new(vocabulary);
+        this.continuation = trie.NodeOf(continuation);
         Unknown = unknown;
         MaximalCharacters = maximalCharacters;
-        longestToken = vocabulary.LongestToken;
     }
 
     public int Count => vocabulary.Count;
 
     public int IdLimit => vocabulary.IdLimit;
-
-    /// <summary>What the spelling of a token begins with that continues a word: ##.</summary>
-    public byte[] Continuation { get; }
 
     public int Unknown { get; }
 
@@ -49,8 +47,6 @@ internal sealed class WordPieceModel : ITokenModel
 
     private sealed class LongestMatch(WordPieceModel model) : IPieceTokeniser
     {
-        private readonly byte[] continued = new byte[model.longestToken];
-
         public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
         {
             if (CountsMoreThan(piece, model.MaximalCharacters))
@@ -62,33 +58,17 @@ internal sealed class WordPieceModel : ITokenModel
             var before = tokens.Count;
             for (var start = 0; start < piece.Length;)
             {
-                if (!TryLongest(piece, start, out var end, out var id))
+                var node = start == 0 ? 0 : model.continuation;
+                if (node < 0 || !model.trie.TryLongest(node, piece[start..], out var length, out var id))
                 {
                     tokens.TakeBackTo(before);
                     tokens.Add(model.Unknown, 0, piece.Length);
                     return;
                 }
 
-                tokens.Add(id, start, end);
-                start = end;
+                tokens.Add(id, start, start + length);
+                start += length;
             }
-        }
-
-        private bool TryLongest(ReadOnlySpan<byte> piece, int start, out int end, out int id)
-        {
-            var prefix = start == 0 ? [] : model.Continuation;
-            prefix.CopyTo(continued, 0);
-            for (end = start + Math.Min(piece.Length - start, model.longestToken - prefix.Length); end > start; end--)
-            {
-                if (end < piece.Length && (piece[end] & 0xC0) == 0x80) { continue; }
-
-                var length = end - start;
-                piece.Slice(start, length).CopyTo(continued.AsSpan(prefix.Length));
-                if (model.vocabulary.TryGetId(continued.AsSpan(0, prefix.Length + length), out id)) { return true; }
-            }
-
-            id = -1;
-            return false;
         }
 
         private static bool CountsMoreThan(ReadOnlySpan<byte> piece, int characters)
