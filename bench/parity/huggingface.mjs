@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { readFileSync, writeSync } from "node:fs";
 import { codePoints, corpora, fuzz, hostile, Random } from "./texts.mjs";
 import { end, record } from "./stream.mjs";
+import { charsmap } from "./charsmap.mjs";
 import { bert, vocabulary } from "./wordpiece.mjs";
 import * as models from "./models.mjs";
 
@@ -16,6 +17,17 @@ const [name, offsets] = kind.split("+");
 const words = () => vocabulary([...corpora(3, 60_000)].map(([, text]) => text), 30_000);
 const stages = change => { const file = bert(words()); Object.assign(file, change); return file; };
 const added = (id, content, more) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: false, ...more });
+
+// Like nmt_nfkc: characters that NFKC changes, white space, what goes, pairs of a letter and a mark, and a cluster.
+function replacements() {
+    const made = new Map([["\t", " "], ["\n", " "], ["\r", " "], ["\r\n", "n"], ["\0", ""], ["\u0001", ""], ["\u200b", " "], ["\u200d", ""], ["\ufeff", ""], ["e\u0301", "\u00e9"], ["a\u0301", "\u00e1"], ["\u0301", ""], ["l", "ll"], ["\u00a9", "(c)"]]);
+    for (let c = 0xa0; c < 0x30000; c++) {
+        if (c >= 0xd800 && c <= 0xdfff) { continue; }
+        const [before, after] = [String.fromCodePoint(c), String.fromCodePoint(c).normalize("NFKC")];
+        if (before !== after && c % 3 !== 0) { made.set(before, after); }
+    }
+    return [...made];
+}
 
 // A tokenizer.json each.
 export const kinds = {
@@ -30,6 +42,10 @@ export const kinds = {
     nfkd: () => stages({
         normalizer: { type: "Sequence", normalizers: [{ type: "Nmt" }, { type: "NFKD" }, { type: "StripAccents" }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }, { type: "Replace", pattern: { String: "b" }, content: "é!" }] },
         pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }, { type: "Digits", individual_digits: true }, { type: "Punctuation", behavior: "Contiguous" }] },
+    }),
+    precompiled: () => stages({
+        normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap(replacements())).toString("base64") }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }] },
+        pre_tokenizer: { type: "WhitespaceSplit" },
     }),
     added: () => {
         const file = bert(words());

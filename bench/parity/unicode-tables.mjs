@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { deflateRawSync } from 'node:zlib'
 import reference from 'tokenizers'
+import { charsmap } from './charsmap.mjs'
 
 const target = new URL('../../src/GpuKernels/Tokenisation/Unicode/unicode.bin', import.meta.url)
 const every = function* () { for (let c = 0; c < 0x110000; c++) { if (c < 0xd800 || c > 0xdfff) yield c } }
@@ -39,34 +40,6 @@ function treated(splitter, as) {
   const found = new Set(), pieces = { kept: 1, dropped: 2, alone: 3 }[as]
   for (const c of every()) { if (splitter.preTokenizeString('a' + text(c) + 'a').length === pieces) found.add(c) }
   return found
-}
-
-// A charsmap of SentencePiece's Precompiled normaliser: a double array of keys (darts-clone's units) before their replacements, each ended by a zero.
-function charsmap(entries) {
-  const values = [], root = { next: new Map() }
-  for (const [key, value] of entries) {
-    let node = root
-    for (const byte of Buffer.from(key)) { if (!node.next.has(byte)) node.next.set(byte, { next: new Map() }); node = node.next.get(byte) }
-    node.value = values.length
-    values.push(...Buffer.from(value), 0)
-  }
-
-  const units = new Uint32Array(1024), used = new Set([0])
-  const place = (node, at) => {
-    const labels = [...node.next.keys(), ...(node.value === undefined ? [] : [0])]
-    let offset = 1
-    while (labels.some(label => used.has(at ^ offset ^ label))) offset++
-    const base = at ^ offset
-    units[at] |= (offset << 10) | (node.value === undefined ? 0 : 256)
-    for (const label of labels) used.add(base ^ label)
-    if (node.value !== undefined) units[base] = (0x80000000 | node.value) >>> 0
-    for (const [label, child] of node.next) { units[base ^ label] = label; place(child, base ^ label) }
-  }
-  place(root, 0)
-  const head = Buffer.alloc(4 + units.length * 4)
-  head.writeUInt32LE(units.length * 4, 0)
-  units.forEach((unit, i) => head.writeUInt32LE(unit, 4 + 4 * i))
-  return [...head, ...values]
 }
 
 const removed = map => new Set([...map].filter(([, to]) => to.length === 0).map(([c]) => c))

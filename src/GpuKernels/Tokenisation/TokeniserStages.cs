@@ -36,6 +36,7 @@ internal static class TokeniserStages
         ["Replace"] = new(options => [new ReplaceNormaliser(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
         ["Prepend"] = new(options => [new PrependNormaliser(options.Text("prepend"))], "prepend"),
         ["Nmt"] = new(_ => [new NmtNormaliser()]),
+        ["Precompiled"] = new(options => [PrecompiledNormaliser.Read(options)], "precompiled_charsmap"),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<IPreTokeniser>>> PreTokenisers = new(StringComparer.Ordinal)

@@ -22,8 +22,13 @@ internal sealed class FusedWordPiece : IPieceTokeniser
     /// <summary>After so many ASCII bytes in a row the vectors are tried again.</summary>
     private const int AsciiRun = 8;
 
+    /// <summary>So many words are looked up together.</summary>
+    private const int Ahead = 32;
+
+    /// <summary>What stands beside a byte: part of a word, the first of a piece of its own, the last of one.</summary>
     private const byte InWord = 1;
-    private const byte Alone = 2;
+    private const byte First = 2;
+    private const byte Last = 4;
 
     private readonly WordPieceModel model;
     private readonly FusedCharacters characters;
@@ -36,6 +41,8 @@ internal sealed class FusedWordPiece : IPieceTokeniser
     private readonly BertPreTokeniser preTokeniser = new();
     private byte[] normalised = [];
     private byte[] classes = [];
+    private int[] starts = [];
+    private int[] ends = [];
 
     private FusedWordPiece(WordPieceModel model, FusedCharacters characters, IReadOnlyList<INormaliser> normalisers)
     {
@@ -108,7 +115,7 @@ internal sealed class FusedWordPiece : IPieceTokeniser
                 var plain = printable | space;
                 var single = Vector256.AndNot(printable, word | space);
                 (bytes | (letter & lower)).StoreUnsafe(ref to, (nuint)length);
-                ((word & Vector256.Create(InWord)) | (single & Vector256.Create(Alone))).StoreUnsafe(ref toClass, (nuint)length);
+                ((word & Vector256.Create(InWord)) | (single & Vector256.Create((byte)(First | Last)))).StoreUnsafe(ref toClass, (nuint)length);
                 var count = BitOperations.TrailingZeroCount(~plain.ExtractMostSignificantBits());
                 at += count;
                 length += count;
@@ -133,10 +140,15 @@ internal sealed class FusedWordPiece : IPieceTokeniser
                     continue;
                 }
 
-                // A piece of its own is marked at its first byte only.
+                var bytes = FusedCharacters.LengthOf(entry);
                 Unsafe.WriteUnaligned(ref Unsafe.Add(ref to, length), entry);
-                Unsafe.WriteUnaligned(ref Unsafe.Add(ref toClass, length), kind == FusedKind.Word ? 0x0101_0101_0101_0101UL * InWord : kind == FusedKind.Single ? Alone : 0UL);
-                length += FusedCharacters.LengthOf(entry);
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref toClass, length), kind switch
+                {
+                    FusedKind.Word => 0x0101_0101_0101_0101UL * InWord,
+                    FusedKind.Single => First | ((ulong)Last << (8 * (bytes - 1))),
+                    _ => 0UL,
+                });
+                length += bytes;
             }
         }
 
@@ -145,57 +157,95 @@ internal sealed class FusedWordPiece : IPieceTokeniser
         return true;
     }
 
-    /// <summary>Finds the pieces in the normalised text.</summary>
+    /// <summary>Finds the pieces in the normalised text, and their tokens.</summary>
     private void Cut(int length, TokenSink tokens)
     {
+        var pieces = Pieces(length);
+
         // Every byte can be a token at the most, and a write goes three further.
         ref var ids = ref MemoryMarshal.GetReference(tokens.Reserve(length + 8));
-        ref var classOf = ref MemoryMarshal.GetArrayDataReference(classes);
+        ref var start = ref MemoryMarshal.GetArrayDataReference(starts);
+        ref var end = ref MemoryMarshal.GetArrayDataReference(ends);
+        ref var text = ref MemoryMarshal.GetArrayDataReference(normalised);
+        Span<int> places = stackalloc int[Ahead];
         var count = 0;
-        var start = -1;
-        for (var block = 0; block <= length; block += 64)
+        for (var first = 0; first < pieces; first += Ahead)
         {
-            var low = Vector256.LoadUnsafe(ref classOf, (nuint)block);
-            var high = Vector256.LoadUnsafe(ref classOf, (nuint)block + 32);
-            var words = Bits(low, high, InWord);
-            var singles = Bits(low, high, Alone);
-            var before = (words << 1) | (start >= 0 ? 1UL : 0);
-            for (var events = (words ^ before) | singles; events != 0; events &= events - 1)
+            // The places in the cache are asked from memory for some words at once, so that it is not waited for word by word.
+            var some = Math.Min(Ahead, pieces - first);
+            for (var i = 0; i < some; i++)
             {
-                var bit = BitOperations.TrailingZeroCount(events);
-                if (start >= 0)
-                {
-                    count += Word(start, block + bit - start, ref Unsafe.Add(ref ids, count));
-                    start = -1;
-                }
+                var from = Unsafe.Add(ref start, first + i);
+                places[i] = cache.Place(ref Unsafe.Add(ref text, from), Unsafe.Add(ref end, first + i) - from);
+            }
 
-                if ((words >> bit & 1) != 0) { start = block + bit; }
-                else if ((singles >> bit & 1) != 0) { count += Word(block + bit, Utf8Text.SizeAt(normalised, block + bit), ref Unsafe.Add(ref ids, count)); }
+            for (var i = 0; i < some; i++)
+            {
+                var from = Unsafe.Add(ref start, first + i);
+                var size = Unsafe.Add(ref end, first + i) - from;
+                var found = cache.TryFind(ref Unsafe.Add(ref text, from), size, places[i], ref Unsafe.Add(ref ids, count));
+                count += found > 0 ? found : New(from, size, places[i], ref Unsafe.Add(ref ids, count));
             }
         }
 
         tokens.Advance(count);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ulong Bits(Vector256<byte> low, Vector256<byte> high, byte value) =>
-        Vector256.Equals(low, Vector256.Create(value)).ExtractMostSignificantBits() | ((ulong)Vector256.Equals(high, Vector256.Create(value)).ExtractMostSignificantBits() << 32);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private int Word(int start, int length, ref int ids)
+    /// <summary>Lists where each piece begins and ends: no two begin or end at one place, so the n-th beginning belongs to the n-th end.</summary>
+    private int Pieces(int length)
     {
-        ref var word = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(normalised), start);
-        var found = cache.TryFind(ref word, length, ref ids);
-        return found > 0 ? found : New(start, length, ref ids);
+        if (starts.Length < normalised.Length) { (starts, ends) = (new int[normalised.Length], new int[normalised.Length]); }
+
+        ref var classOf = ref MemoryMarshal.GetArrayDataReference(classes);
+        var (begun, ended) = (0, 0);
+        var (wordGoesOn, singleEnded) = (0UL, 0UL);
+        for (var block = 0; block <= length; block += 64)
+        {
+            var low = Vector256.LoadUnsafe(ref classOf, (nuint)block);
+            var high = Vector256.LoadUnsafe(ref classOf, (nuint)block + 32);
+            var words = Bits(low, high, 7);
+            var before = (words << 1) | wordGoesOn;
+            var last = Bits(low, high, 5);
+            begun = List(starts, begun, block, (words & ~before) | Bits(low, high, 6));
+            ended = List(ends, ended, block, (before & ~words) | (last << 1) | singleEnded);
+            (wordGoesOn, singleEnded) = (words >> 63, last >> 63);
+        }
+
+        return ended;
     }
 
+    /// <summary>Appends the places of the bits, some more than there are each time: how many is hard to foretell, and a wrong guess costs more than the writes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int List(int[] places, int count, int block, ulong bits)
+    {
+        var after = count + BitOperations.PopCount(bits);
+        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), count);
+        while (bits != 0)
+        {
+            for (var i = 0; i < 8; i++)
+            {
+                Unsafe.Add(ref place, i) = block + BitOperations.TrailingZeroCount(bits);
+                bits &= bits - 1;
+            }
+
+            place = ref Unsafe.Add(ref place, 8);
+        }
+
+        return after;
+    }
+
+    /// <summary>One bit of each byte.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Bits(Vector256<byte> low, Vector256<byte> high, int shift) =>
+        (low.AsUInt16() << shift).AsByte().ExtractMostSignificantBits() | ((ulong)(high.AsUInt16() << shift).AsByte().ExtractMostSignificantBits() << 32);
+
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private int New(int start, int length, ref int ids)
+    private int New(int start, int length, int place, ref int ids)
     {
         ofWord.Clear(wantsOffsets: false);
         longestMatch.Tokenise(normalised.AsSpan(start, length), ofWord);
         ofWord.Ids.CopyTo(MemoryMarshal.CreateSpan(ref ids, ofWord.Count));
-        cache.Add(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(normalised), start), length, ofWord.Ids);
+        cache.Add(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(normalised), start), length, place, ofWord.Ids);
         return ofWord.Count;
     }
 }

@@ -1,39 +1,54 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Platform.GpuKernels.Tokenisation.WordPiece;
 
 /// <summary>
-/// The tokens of words met before: two tables of fixed size, one for words of up to 15 bytes and one for up to 47, where a new word takes the place of an old one. A key
-/// ends with its length, so that a word with zeros at its end is not taken for the shorter one.
+/// The tokens of words met before: two tables of fixed size, one for words of up to 15 bytes and one for up to 47. A place holds two words; a new one takes that of
+/// the older. A key ends with its length, so that a word with zeros at its end is not taken for the shorter one.
 /// </summary>
-internal sealed class WordCache
+internal sealed unsafe class WordCache
 {
     private const int ShortBytes = 15;
     private const int LongBytes = 47;
-    private const int MaximalTokens = 4;
 
-    /// <summary>1 MiB: the second-level cache of a core holds it, and the frequent words of a language fit.</summary>
-    private const int ShortEntries = 1 << 15;
+    /// <summary>So many tokens an entry holds; those of a word of more stand in a list that the entry points into.</summary>
+    private const int InlineTokens = 4;
 
-    /// <summary>512 KiB.</summary>
-    private const int LongEntries = 1 << 13;
+    /// <summary>Tokens of long words; when the list is full, no more of them are remembered.</summary>
+    private const int ListedTokens = 1 << 16;
+    private const int Line = 64;
+
+    /// <summary>2 MiB: more words than are frequent in a language.</summary>
+    private const int ShortBits = 15;
+
+    /// <summary>1 MiB.</summary>
+    private const int LongBits = 13;
 
     /// <summary>Ids are below 2^23 (<see cref="Vocabulary.MaximalId"/>); the count of tokens stands above the first.</summary>
     private const int CountShift = 24;
 
-    private readonly ShortEntry[] shortEntries = new ShortEntry[ShortEntries];
-    private readonly LongEntry[] longEntries = new LongEntry[LongEntries];
+    private readonly byte[] room = GC.AllocateArray<byte>(((2 * sizeof(ShortEntry)) << ShortBits) + ((2 * sizeof(LongEntry)) << LongBits) + Line, pinned: true);
+    private readonly ShortEntry* shortEntries;
+    private readonly LongEntry* longEntries;
+    private readonly int[] listed = new int[ListedTokens];
+    private int listedCount;
 
-    [StructLayout(LayoutKind.Sequential)]
+    public WordCache()
+    {
+        var start = (nuint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(room));
+        longEntries = (LongEntry*)((start + Line - 1) & ~(nuint)(Line - 1));
+        shortEntries = (ShortEntry*)(longEntries + (2 << LongBits));
+    }
+
     private struct ShortEntry
     {
         public Vector128<byte> Key;
         public Vector128<int> Ids;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
     private struct LongEntry
     {
         public Vector128<byte> Key0;
@@ -42,59 +57,108 @@ internal sealed class WordCache
         public Vector128<int> Ids;
     }
 
-    /// <summary>Writes the tokens of a word to <paramref name="ids"/>, four places at once.</summary>
-    /// <param name="word">48 bytes can be read from here.</param>
-    /// <returns>How many tokens; 0: the word is not known.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public int TryFind(ref byte word, int length, ref int ids)
-    {
-        if (length > ShortBytes) { return length > LongBytes ? 0 : TryFindLong(ref word, length, ref ids); }
-
-        var key = ShortKey(ref word, length);
-        ref var entry = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(shortEntries), ShortHash(key));
-        return entry.Key == key ? Write(entry.Ids, ref ids) : 0;
-    }
-
-    /// <summary>Remembers a word of some tokens.</summary>
-    public void Add(ref byte word, int length, ReadOnlySpan<int> ids)
-    {
-        if (length > LongBytes || ids.Length > MaximalTokens) { return; }
-
-        Span<int> four = stackalloc int[MaximalTokens];
-        four.Clear();
-        ids.CopyTo(four);
-        four[0] |= ids.Length << CountShift;
-        var kept = Vector128.Create<int>(four);
-        if (length <= ShortBytes)
-        {
-            var key = ShortKey(ref word, length);
-            shortEntries[ShortHash(key)] = new() { Key = key, Ids = kept };
-            return;
-        }
-
-        var (key0, key1, key2) = LongKey(ref word, length);
-        longEntries[LongHash(key0, key1, key2)] = new() { Key0 = key0, Key1 = key1, Key2 = key2, Ids = kept };
-    }
-
-    private int TryFindLong(ref byte word, int length, ref int ids)
-    {
-        var (key0, key1, key2) = LongKey(ref word, length);
-        ref var entry = ref longEntries[LongHash(key0, key1, key2)];
-        return entry.Key0 == key0 && entry.Key1 == key1 && entry.Key2 == key2 ? Write(entry.Ids, ref ids) : 0;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Write(Vector128<int> kept, ref int ids)
-    {
-        (kept & Vector128.Create((1 << CountShift) - 1, -1, -1, -1)).StoreUnsafe(ref ids);
-        return kept.ToScalar() >>> CountShift;
-    }
-
     private static ReadOnlySpan<byte> Masks =>
     [
         0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ];
+
+    /// <summary>Where a word would be, which is fetched from memory meanwhile; for <see cref="TryFind"/>.</summary>
+    /// <param name="word">48 bytes can be read from here.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Place(ref byte word, int length)
+    {
+        if (length > ShortBytes) { return length > LongBytes ? -1 : LongPlace(ref word, length); }
+
+        var place = ShortHash(ShortKey(ref word, length));
+        if (Sse.IsSupported) { Sse.Prefetch0(shortEntries + (2 * place)); }
+
+        return place;
+    }
+
+    /// <summary>Writes the tokens of a word to <paramref name="ids"/>, four places at once.</summary>
+    /// <returns>How many tokens; 0: the word is not known.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int TryFind(ref byte word, int length, int place, ref int ids)
+    {
+        if (length > ShortBytes) { return place < 0 ? 0 : TryFindLong(ref word, length, place, ref ids); }
+
+        var key = ShortKey(ref word, length);
+        var entry = shortEntries + (2 * place);
+        if (entry->Key == key) { return Write(entry->Ids, ref ids); }
+
+        entry++;
+        return entry->Key == key ? Write(entry->Ids, ref ids) : 0;
+    }
+
+    /// <summary>Remembers a word of some tokens.</summary>
+    public void Add(ref byte word, int length, int place, ReadOnlySpan<int> ids)
+    {
+        var inline = ids.Length <= InlineTokens;
+        if (place < 0 || (!inline && listed.Length - listedCount < ids.Length)) { return; }
+
+        Span<int> four = stackalloc int[InlineTokens];
+        four.Clear();
+        if (inline) { ids.CopyTo(four); }
+        else
+        {
+            ids.CopyTo(listed.AsSpan(listedCount));
+            four[0] = listedCount;
+            listedCount += ids.Length;
+        }
+
+        four[0] |= ids.Length << CountShift;
+        var kept = Vector128.Create<int>(four);
+        if (length <= ShortBytes)
+        {
+            var entry = shortEntries + (2 * place);
+            entry[1] = entry[0];
+            entry[0] = new() { Key = ShortKey(ref word, length), Ids = kept };
+        }
+        else
+        {
+            var entry = longEntries + (2 * place);
+            var (key0, key1, key2) = LongKey(ref word, length);
+            entry[1] = entry[0];
+            entry[0] = new() { Key0 = key0, Key1 = key1, Key2 = key2, Ids = kept };
+        }
+    }
+
+    private int LongPlace(ref byte word, int length)
+    {
+        var (key0, key1, key2) = LongKey(ref word, length);
+        var mixed = (key0.AsUInt64() * 0x9E3779B97F4A7C15) ^ (key1.AsUInt64() * 0xC2B2AE3D27D4EB4F) ^ (key2.AsUInt64() * 0x165667B19E3779F9);
+        var place = (int)(((mixed.GetElement(0) ^ (mixed.GetElement(1) >> 29)) * 0x9E3779B97F4A7C15) >> (64 - LongBits));
+        if (Sse.IsSupported) { Sse.Prefetch0(longEntries + (2 * place)); }
+
+        return place;
+    }
+
+    private int TryFindLong(ref byte word, int length, int place, ref int ids)
+    {
+        var (key0, key1, key2) = LongKey(ref word, length);
+        var entry = longEntries + (2 * place);
+        if (entry->Key0 == key0 && entry->Key1 == key1 && entry->Key2 == key2) { return Write(entry->Ids, ref ids); }
+
+        entry++;
+        return entry->Key0 == key0 && entry->Key1 == key1 && entry->Key2 == key2 ? Write(entry->Ids, ref ids) : 0;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private int Write(Vector128<int> kept, ref int ids)
+    {
+        var count = kept.ToScalar() >>> CountShift;
+        if (count > InlineTokens) { return WriteListed(kept.ToScalar() & ((1 << CountShift) - 1), count, ref ids); }
+
+        (kept & Vector128.Create((1 << CountShift) - 1, -1, -1, -1)).StoreUnsafe(ref ids);
+        return count;
+    }
+
+    private int WriteListed(int at, int count, ref int ids)
+    {
+        listed.AsSpan(at, count).CopyTo(MemoryMarshal.CreateSpan(ref ids, count));
+        return count;
+    }
 
     /// <summary>The first <paramref name="length"/> of 16 bytes, 0 to 16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -106,13 +170,7 @@ internal sealed class WordCache
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int ShortHash(Vector128<byte> key) =>
-        (int)(((key.AsUInt64().GetElement(0) * 0x9E3779B97F4A7C15) + (key.AsUInt64().GetElement(1) * 0xC2B2AE3D27D4EB4F)) >> (64 - 15));
-
-    private static int LongHash(Vector128<byte> key0, Vector128<byte> key1, Vector128<byte> key2)
-    {
-        var mixed = (key0.AsUInt64() * 0x9E3779B97F4A7C15) ^ (key1.AsUInt64() * 0xC2B2AE3D27D4EB4F) ^ (key2.AsUInt64() * 0x165667B19E3779F9);
-        return (int)(((mixed.GetElement(0) ^ (mixed.GetElement(1) >> 29)) * 0x9E3779B97F4A7C15) >> (64 - 13));
-    }
+        (int)(((key.AsUInt64().GetElement(0) * 0x9E3779B97F4A7C15) + (key.AsUInt64().GetElement(1) * 0xC2B2AE3D27D4EB4F)) >> (64 - ShortBits));
 
     private static (Vector128<byte> Key0, Vector128<byte> Key1, Vector128<byte> Key2) LongKey(ref byte word, int length) => (
         First(ref word, Math.Min(length, 16)),

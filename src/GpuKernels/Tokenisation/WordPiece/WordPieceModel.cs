@@ -10,13 +10,14 @@ internal sealed class WordPieceModel : ITokenModel
 {
     private readonly Vocabulary vocabulary;
     private readonly TokenTrie trie;
-    private readonly int continuation;
+    private readonly int continuationNode;
 
     private WordPieceModel(Vocabulary vocabulary, byte[] continuation, int unknown, int maximalCharacters)
     {
         this.vocabulary = vocabulary;
         trie = new(vocabulary);
-        this.continuation = trie.NodeOf(continuation);
+        continuationNode = trie.NodeOf(continuation);
+        Continuation = continuation;
         Unknown = unknown;
         MaximalCharacters = maximalCharacters;
     }
@@ -24,6 +25,9 @@ internal sealed class WordPieceModel : ITokenModel
     public int Count => vocabulary.Count;
 
     public int IdLimit => vocabulary.IdLimit;
+
+    /// <summary>What the spelling of a token begins with that continues a word: ##.</summary>
+    public byte[] Continuation { get; }
 
     public int Unknown { get; }
 
@@ -58,7 +62,7 @@ internal sealed class WordPieceModel : ITokenModel
             var before = tokens.Count;
             for (var start = 0; start < piece.Length;)
             {
-                var node = start == 0 ? 0 : model.continuation;
+                var node = start == 0 ? 0 : model.continuationNode;
                 if (node < 0 || !model.trie.TryLongest(node, piece[start..], out var length, out var id))
                 {
                     tokens.TakeBackTo(before);
