@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text.Json;
-
 namespace Platform.GpuKernels.Tokenisation;
 
 /// <summary>A part of a template: the first text (0), the second (1), or special tokens (-1).</summary>
@@ -81,11 +78,8 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
 
     private static TemplatePart[] Parts(StageOptions options, string name, StageOptions special)
     {
-        var template = options.Member(name);
-        if (template.Element.ValueKind == JsonValueKind.String) { return [.. template.AsText().Split(' ').Select(part => Spelled(part, template.Place, special))]; }
-
-        var parts = options.Items(name).Select(item => item.Element.ValueKind == JsonValueKind.String ? Spelled(item.AsText(), item.Place, special) : Part(item, special)).ToArray();
-        return parts.Length <= MaximalParts ? parts : throw StageOptions.Wrong(template.Place, $"has {parts.Length} parts; the limit is {MaximalParts}");
+        var parts = options.Items(name).Select(item => Part(item, special)).ToArray();
+        return parts.Length <= MaximalParts ? parts : throw StageOptions.Wrong($"{options.Place}.{name}", $"has {parts.Length} parts; the limit is {MaximalParts}");
     }
 
     private static TemplatePart Part(StageOptions item, StageOptions special)
@@ -100,27 +94,6 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
         var token = item.Member("SpecialToken");
         return token.IsNull ? throw StageOptions.Wrong(item.Place, "must be a Sequence or a SpecialToken") : new(-1, Ids(special, token.Text("id"), item.Place), token.Number("type_id"));
     }
-
-    /// <summary>`$A`, `$B:1`, `$0`, `[CLS]` or `[SEP]:1`.</summary>
-    private static TemplatePart Spelled(string part, string place, StageOptions special)
-    {
-        var pieces = part.Split(':');
-        if (pieces.Length > 2) { throw StageOptions.Wrong(place, $"'{part}' is not a part of a template"); }
-
-        var type = pieces.Length == 2 ? Number(pieces[1], place) : 0;
-        if (!part.StartsWith('$')) { return new(-1, Ids(special, pieces[0], place), type); }
-
-        return pieces[0] switch
-        {
-            "$" or "$A" or "$a" => new(0, [], type),
-            "$B" or "$b" => new(1, [], type),
-            var number => new(0, [], pieces.Length == 2 ? type : Number(number[1..], place)),
-        };
-    }
-
-    private static int Number(string digits, string place) => int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
-        ? number
-        : throw StageOptions.Wrong(place, $"'{digits}' is not a type id");
 
     private static int[] Ids(StageOptions special, string name, string place)
     {

@@ -33,6 +33,8 @@ internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int 
 
         if (count == 0) { return Empty with { Overflow = [this] }; }
 
+        if (stride >= count) { throw new ArgumentException($"A stride of {stride} tokens does not go on in parts of {count}.", nameof(stride)); }
+
         var parts = new List<SequenceTokens>();
         if (side == Side.Right)
         {
