@@ -23,10 +23,10 @@ def step(name, work):
         print(f"== {name} was not run: {type(error).__name__}: {error}")
 
 
-def tokenise():
+def tokenise(key):
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(f"{model_folder}/wordpiece.json")
+    tokenizer = Tokenizer.from_file(f"{model_folder}/{key}.json")
     with open(f"{model_folder}/texts.txt", encoding="utf-8") as file:
         texts = file.read().splitlines()
     size = sum(len(text.encode()) for text in texts)
@@ -35,11 +35,12 @@ def tokenise():
         started = time.perf_counter()
         tokenizer.encode_batch(texts, add_special_tokens=False)
         best = min(best, time.perf_counter() - started)
-    for key in ["tokenise", "tokenise/cpu"]:
-        add(key, "tokenizers, all cores", size / best / 1e9)
+    for each in [key, f"{key}/cpu"]:
+        add(each, "tokenizers, all cores", size / best / 1e9)
 
 
-step("tokenizers", tokenise)
+for key in ["tokenise", "bpe"]:
+    step("tokenizers", lambda: tokenise(key))
 try:
     import numpy
     import torch

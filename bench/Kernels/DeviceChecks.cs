@@ -6,7 +6,7 @@ using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
 using Platform.GpuKernels.Kernels;
 using Platform.GpuKernels.Tokenisation;
-using Platform.GpuKernels.Tokenisation.WordPiece;
+using Platform.GpuKernels.Tokenisation.Bpe;
 
 namespace Platform.Kernels;
 
@@ -83,7 +83,8 @@ internal static class DeviceChecks
             var found = TopK.Launch(on.Stream, on.Up<byte>(codes), on.Up<float>(figures), null, on.Up<byte>(codes.AsSpan()[..(3 * Wide)]), on.Up<float>(figures.AsSpan()[..9]), on.New(bytes), on.New(bytes), searched, Wide, 3, candidates);
             on.Stream.Copy(found, 0, to, 0, candidates * 3 * 8);
         });
-        right &= Tokens(accelerator, output);
+        right &= Tokens(accelerator, output, "WordPiece", WordPieceFile(5_000));
+        right &= Tokens(accelerator, output, "byte-level BPE", BytePairFile(3_000));
         return right;
     }
 
@@ -115,11 +116,44 @@ internal static class DeviceChecks
         });
     }
 
-    public static DeviceWordPiece WordPiece(Accelerator accelerator, byte[] file)
+    /// <summary>A tokenizer.json like Llama 3's, with merges of letters to syllables and of those to words.</summary>
+    public static byte[] BytePairFile(int words)
     {
-        using var model = JsonDocument.Parse(JsonNode.Parse(file)!["model"]!.ToJsonString());
-        return new DeviceWordPiece(accelerator, WordPieceModel.Read(new StageOptions("model", model.RootElement)), BertCharacters.Make(cleanText: true, chinese: true, stripAccents: true, lowercase: true), []);
+        var vocabulary = new JsonObject();
+        var merges = new JsonArray();
+        for (var value = 0; value < 256; value++) { vocabulary.Add(Encoding.UTF8.GetString(ByteLevel.Spelled([(byte)value])), value); }
+
+        void Merge(string left, string right)
+        {
+            if (vocabulary.TryAdd(left + right, vocabulary.Count)) { merges.Add(new JsonArray(left, right)); }
+        }
+
+        for (var i = 0; vocabulary.Count < words; i++)
+        {
+            var word = Word(i);
+            Merge($"{word[0]}", $"{word[1]}");
+            Merge($"{word[2]}", $"{word[3]}");
+            Merge(word[..2], word[2..4]);
+            Merge(Encoding.UTF8.GetString(ByteLevel.Spelled(" "u8)), word[..4]);
+        }
+
+        const string regex = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        return JsonSerializer.SerializeToUtf8Bytes(new JsonObject
+        {
+            ["added_tokens"] = new JsonArray(),
+            ["pre_tokenizer"] = new JsonObject
+            {
+                ["type"] = "Sequence",
+                ["pretokenizers"] = new JsonArray(
+                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = regex }, ["behavior"] = "Isolated", ["invert"] = false },
+                    new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = false }),
+            },
+            ["model"] = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = merges },
+        });
     }
+
+    public static DeviceTokeniser OnDevice(Accelerator accelerator, byte[] file) =>
+        DeviceTokeniser.TryMake(accelerator, Tokeniser.Load(file)) ?? throw new InvalidOperationException("The tokeniser is not for a device.");
 
     /// <summary>Words of the vocabulary and others, in mixed case, with accents and Chinese here and there.</summary>
     public static List<ReadOnlyMemory<byte>> Texts(int bytes, int each)
@@ -151,29 +185,26 @@ internal static class DeviceChecks
         return word.ToString();
     }
 
-    private static bool Tokens(Accelerator accelerator, TextWriter output)
+    private static bool Tokens(Accelerator accelerator, TextWriter output, string name, byte[] file)
     {
-        var file = WordPieceFile(5_000);
-        using var device = WordPiece(accelerator, file);
-        var onCpu = Tokeniser.Load(file);
+        var onCpu = new PackedTokens();
         var texts = Texts(100_000, 700);
+        Tokeniser.Load(file).Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
         var wrong = 0;
         try
         {
-            if (!device.TryTokenise(texts, out var ids, out var offsets)) { throw new InvalidOperationException("The texts are not for a device."); }
-
-            for (var i = 0; i < texts.Count; i++)
-            {
-                if (!onCpu.Encode(texts[i].Span, new EncodeOptions(AddSpecialTokens: false)).Ids.AsSpan().SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1]))) { wrong++; }
-            }
+            using var device = OnDevice(accelerator, file);
+            using var tokens = device.Run(texts);
+            var (ids, offsets) = tokens.Download();
+            wrong = Enumerable.Range(0, texts.Count).Count(i => tokens.Left.Contains(i) || !onCpu[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1])));
         }
         catch (DeviceException e)
         {
-            output.WriteLine($"WRONG {"WordPiece",-28} {e.Message}");
+            output.WriteLine($"WRONG {name,-28} {e.Message}");
             return false;
         }
 
-        output.WriteLine($"{(wrong == 0 ? "right" : "WRONG")} {"WordPiece",-28} {wrong} of {texts.Count} texts differ from the CPU's ids");
+        output.WriteLine($"{(wrong == 0 ? "right" : "WRONG")} {name,-28} {wrong} of {texts.Count} texts differ from the CPU's ids");
         return wrong == 0;
     }
 

@@ -78,7 +78,8 @@ internal static class DevicesPart
         Encoder(accelerator, directory, figures, real ? 4096 : 2, real ? 5 : 1, peak);
         Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
         Search(stream, figures, real ? 10_000_000 : 20_000, memory);
-        WordPiece(accelerator, directory, figures, real ? 48 << 20 : 1 << 18);
+        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "WordPiece", "tokenise", DeviceChecks.WordPieceFile(30_000));
+        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "byte-level BPE", "bpe", DeviceChecks.BytePairFile(30_000));
     }
 
     /// <summary>Bytes a second that a copy within the device reads and writes.</summary>
@@ -194,19 +195,22 @@ internal static class DevicesPart
     }
 
     /// <summary>Texts of English-like words; the tokeniser's file and the texts are left for the peers.</summary>
-    private static void WordPiece(Accelerator accelerator, string directory, Figures figures, int bytes)
+    private static void Tokenise(Accelerator accelerator, string directory, Figures figures, int bytes, string name, string key, byte[] json)
     {
-        var json = DeviceChecks.WordPieceFile(30_000);
         var tokeniser = Tokeniser.Load(json);
-        using var device = DeviceChecks.WordPiece(accelerator, json);
+        using var device = DeviceChecks.OnDevice(accelerator, json);
         var texts = DeviceChecks.Texts(bytes, 1024);
-        File.WriteAllBytes(Path.Combine(directory, "wordpiece.json"), json);
+        File.WriteAllBytes(Path.Combine(directory, $"{key}.json"), json);
         File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
-        var seconds = Clock(null, 3, () => _ = device.TryTokenise(texts, out _, out _) ? 0 : throw new InvalidOperationException("The texts are not for a device."));
-        figures.Add("tokenise", "WordPiece, texts of 1 KB in host memory to ids in host memory", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
+        var seconds = Clock(null, 3, () =>
+        {
+            using var tokens = device.Run(texts);
+            _ = tokens.Download();
+        });
+        figures.Add(key, $"{name}, texts of 1 KB in host memory to ids in host memory", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
         var packed = new PackedTokens();
         seconds = Clock(null, 2, () => tokeniser.Pack(texts, packed));
-        figures.Add("tokenise/cpu", $"the same by the tokeniser on the CPU, {Environment.ProcessorCount} threads", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
+        figures.Add($"{key}/cpu", $"the same by the tokeniser on the CPU, {Environment.ProcessorCount} threads", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
     }
 
     /// <summary>Device memory of random bytes, the same few megabytes again and again. As bf16 their exponents would be wild, so those are kept small.</summary>

@@ -1,4 +1,6 @@
 using System.Text;
+using Platform.GpuKernels.Tokenisation;
+using Platform.GpuKernels.Tokenisation.Normalisers;
 using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Kernels;
@@ -18,6 +20,26 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
 
     private const int LengthShift = 22;
     private const int CharacterCount = 0x11_0000;
+
+    /// <summary>The table of a file's normalisers; null where they are not those that a BertNormalizer becomes.</summary>
+    public static BertCharacters? Of(IReadOnlyList<INormaliser> normalisers)
+    {
+        var rest = new Queue<INormaliser>(normalisers);
+        bool Next(Func<INormaliser, bool> isThat)
+        {
+            var found = rest.TryPeek(out var next) && isThat(next);
+            if (found) { rest.Dequeue(); }
+
+            return found;
+        }
+
+        var cleanText = Next(each => each is CleaningNormaliser);
+        var chinese = Next(each => each is ChineseNormaliser);
+        var decomposes = Next(each => each is UnicodeNormaliser { Composed: false, Compatible: false });
+        var removes = Next(each => each is RemovingNormaliser { Removed: CharacterSets.Nonspacing });
+        var lowercase = Next(each => each is LowercaseNormaliser);
+        return rest.Count == 0 && decomposes == removes ? Make(cleanText, chinese, decomposes, lowercase) : null;
+    }
 
     public static BertCharacters Make(bool cleanText, bool chinese, bool stripAccents, bool lowercase)
     {

@@ -14,12 +14,9 @@ internal static class WordPieceKernels
     public static readonly KernelModule Module = new(
         "wordpiece",
         ("measure", Measure),
-        ("scan_totals", ScanTotals),
         ("normalise", Normalise),
         ("match", Match),
-        ("count_tokens", CountTokens),
-        ("scatter", Scatter),
-        ("text_offsets", TextOffsets));
+        ("normal_starts", NormalStarts));
 
     private static uint EntryAt(ReadOnlySpan<byte> text, int at, ReadOnlySpan<ushort> pages, ReadOnlySpan<uint> entries, out int bytes)
     {
@@ -41,18 +38,9 @@ internal static class WordPieceKernels
         for (var at = 0; at < count; at++)
         {
             var entry = EntryAt(text, at, launch.Buffer<ushort>(2), launch.Buffer<uint>(3), out var bytes);
-            if ((entry & BertCharacters.Special) != 0) { launch.Buffer<uint>(5)[0]++; }
+            if ((entry & BertCharacters.Special) != 0) { TokenKernels.Leave(launch.Buffer<uint>(5), (uint)at); }
             totals[at / Group] += (uint)Length(entry, bytes);
         }
-    }
-
-    private static void ScanTotals(CpuLaunch launch)
-    {
-        var totals = launch.Buffer<uint>(0);
-        var carried = 0u;
-        for (var i = 0; i < launch.Int(1); i++) { (totals[i], carried) = (carried, carried + totals[i]); }
-
-        totals[launch.Int(1)] = carried;
     }
 
     private static void Normalise(CpuLaunch launch)
@@ -78,13 +66,13 @@ internal static class WordPieceKernels
 
     private static void Match(CpuLaunch launch)
     {
-        var count = (int)launch.Buffer<uint>(2)[launch.Int(3)];
+        var count = launch.Int(2);
         var normal = launch.Buffer<byte>(0)[..count];
         var classes = launch.Buffer<byte>(1)[..count];
-        var found = launch.Buffer<uint>(13);
-        var counts = launch.Buffer<uint>(14);
+        var found = launch.Buffer<uint>(12);
+        var counts = launch.Buffer<uint>(13);
         counts[..count].Clear();
-        var (begin, goOn) = (Table(launch, 4), Table(launch, 6));
+        var (begin, goOn) = (Table(launch, 3), Table(launch, 5));
         var before = Gap;
         for (var at = 0; at < count; at++)
         {
@@ -101,7 +89,7 @@ internal static class WordPieceKernels
             var characters = classes[at..end].Length - classes[at..end].Count(Inside);
             var made = 0;
             var from = at;
-            while (from < end && characters <= launch.Int(11))
+            while (from < end && characters <= launch.Int(10))
             {
                 int best = -1, bestEnd = from;
                 for (var to = end; to > from && best < 0; to--)
@@ -112,11 +100,11 @@ internal static class WordPieceKernels
                 }
 
                 if (best < 0) { break; }
-                found[at + made++] = (uint)best;
+                found[at + made++] = launch.Buffer<uint>(7)[(best * 3) + 2];
                 from = bestEnd;
             }
 
-            if (from < end) { (found[at], made) = ((uint)launch.Int(12), 1); }
+            if (from < end) { (found[at], made) = ((uint)launch.Int(11), 1); }
             counts[at] = (uint)made;
         }
     }
@@ -125,47 +113,22 @@ internal static class WordPieceKernels
     private static Dictionary<string, int> Table(CpuLaunch launch, int table)
     {
         var slots = launch.Buffer<uint>(table)[..(2 * (launch.Int(table + 1) + 1))];
-        var tokens = launch.Buffer<uint>(8);
-        var bytes = launch.Buffer<byte>(9);
+        var tokens = launch.Buffer<uint>(7);
+        var bytes = launch.Buffer<byte>(8);
         var found = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var slot = 1; slot < slots.Length; slot += 2)
         {
             if (slots[slot] == 0) { continue; }
 
             var token = (int)slots[slot] - 1;
-            found.Add(Encoding.Latin1.GetString(bytes.Slice((int)tokens[token * 2], (int)tokens[(token * 2) + 1])), token);
+            found.Add(Encoding.Latin1.GetString(bytes.Slice((int)tokens[token * 3], (int)tokens[(token * 3) + 1])), token);
         }
 
         return found;
     }
 
-    private static void CountTokens(CpuLaunch launch)
+    private static void NormalStarts(CpuLaunch launch)
     {
-        var count = (int)launch.Buffer<uint>(1)[launch.Int(2)];
-        var totals = launch.Buffer<uint>(3);
-        totals[..launch.Grid.X].Clear();
-        for (var at = 0; at < count; at++) { totals[at / Group] += launch.Buffer<uint>(0)[at]; }
-    }
-
-    private static void Scatter(CpuLaunch launch)
-    {
-        var count = (int)launch.Buffer<uint>(1)[launch.Int(2)];
-        var to = 0;
-        for (var at = 0; at < count; at++)
-        {
-            launch.Buffer<uint>(6)[at] = (uint)to;
-            for (var i = 0; i < launch.Buffer<uint>(0)[at]; i++) { launch.Buffer<uint>(5)[to++] = launch.Buffer<uint>(4)[at + i]; }
-        }
-    }
-
-    private static void TextOffsets(CpuLaunch launch)
-    {
-        var texts = launch.Int(1);
-        var normal = launch.Buffer<uint>(4)[launch.Int(5)];
-        for (var text = 0; text <= texts; text++)
-        {
-            var at = text < texts ? launch.Buffer<uint>(3)[(int)launch.Buffer<uint>(0)[text]] : normal;
-            launch.Buffer<uint>(9)[text] = at < normal ? launch.Buffer<uint>(6)[(int)at] : launch.Buffer<uint>(7)[launch.Int(8)];
-        }
+        foreach (ref var start in launch.Buffer<uint>(0)[..launch.Int(1)]) { start = launch.Buffer<uint>(2)[(int)start]; }
     }
 }

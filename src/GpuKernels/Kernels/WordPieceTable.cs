@@ -3,10 +3,9 @@ namespace Platform.GpuKernels.Kernels;
 /// <summary>A vocabulary as wordpiece.cl looks it up: two tables of open addressing, of the tokens that begin a word and of those that go on.</summary>
 /// <param name="BeginSlots">[mask + 1][2]: the upper half of the token's hash, and its number + 1; 0 is free.</param>
 /// <param name="GoOnSlots">The same, of the tokens that continue a word, without their prefix.</param>
-/// <param name="Tokens">[numbers][2]: where the token's bytes begin in <see cref="Spelling"/>, and how many they are.</param>
-/// <param name="Ids">Of each number the token's id.</param>
+/// <param name="Tokens">[numbers][3]: where the token's bytes begin in <see cref="Spelling"/>, how many they are, and its id.</param>
 /// <param name="Longest">Bytes of the longest token.</param>
-internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[] Tokens, byte[] Spelling, int[] Ids, int Longest)
+internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[] Tokens, byte[] Spelling, int Longest)
 {
     private const ulong FnvStart = 0xcbf2_9ce4_8422_2325;
 
@@ -16,9 +15,8 @@ internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[
     {
         var size = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(8, tokens.Count * 4));
         uint[] begin = new uint[size * 2], goOn = new uint[size * 2];
-        var spans = new List<uint>();
+        var entries = new List<uint>();
         var spelling = new List<byte>();
-        var ids = new List<int>();
         var longest = 1;
         foreach (var (token, id) in tokens)
         {
@@ -29,8 +27,8 @@ internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[
         }
 
         if (spelling.Count == 0) { spelling.Add(0); }
-        if (spans.Count == 0) { spans.AddRange([0, 0]); }
-        return new WordPieceTable(begin, goOn, [.. spans], [.. spelling], [.. ids], longest);
+        if (entries.Count == 0) { entries.AddRange([0, 0, 0]); }
+        return new WordPieceTable(begin, goOn, [.. entries], [.. spelling], longest);
 
         void Add(uint[] slots, ReadOnlySpan<byte> bytes, int id)
         {
@@ -40,10 +38,9 @@ internal sealed record WordPieceTable(uint[] BeginSlots, uint[] GoOnSlots, uint[
             var mask = (uint)((slots.Length / 2) - 1);
             var at = Slot(hash) & mask;
             while (slots[(at * 2) + 1] != 0) { at = (at + 1) & mask; }
-            (slots[at * 2], slots[(at * 2) + 1]) = ((uint)(hash >> 32), (uint)ids.Count + 1);
-            spans.AddRange([(uint)spelling.Count, (uint)bytes.Length]);
+            (slots[at * 2], slots[(at * 2) + 1]) = ((uint)(hash >> 32), ((uint)entries.Count / 3) + 1);
+            entries.AddRange([(uint)spelling.Count, (uint)bytes.Length, (uint)id]);
             spelling.AddRange(bytes);
-            ids.Add(id);
             longest = Math.Max(longest, bytes.Length);
         }
     }

@@ -244,3 +244,44 @@ FORCE_INLINE float warp_sum(float value, __local uint *scratch)
     for (int mask = 16; mask > 0; mask /= 2) { value += lane_xor(value, mask, scratch); }
     return value;
 }
+
+FORCE_INLINE int ones_of(ulong x) { return ones((uint)x) + ones((uint)(x >> 32)); }
+FORCE_INLINE int highest_one(ulong x) { return x >> 32 ? 63 - leading_zeros((uint)(x >> 32)) : 31 - leading_zeros((uint)x); }
+FORCE_INLINE int lowest_one(ulong x) { return highest_one(x & (~x + 1)); }
+
+// The sum of the values of the work items before this one, and of all (Hillis and Steele's scan in local memory); size: of the group and of sums.
+FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, const int size)
+{
+    sums[LOCAL_ID] = value;
+    BARRIER();
+    for (int step = 1; step < size; step *= 2)
+    {
+        uint other = LOCAL_ID >= step ? sums[LOCAL_ID - step] : 0u;
+        BARRIER();
+        sums[LOCAL_ID] += other;
+        BARRIER();
+    }
+    *all = sums[size - 1];
+    uint result = sums[LOCAL_ID] - value;
+    BARRIER();
+    return result;
+}
+
+// The character that begins at a byte of valid UTF-8.
+FORCE_INLINE uint character_at(__global const uchar *text, uint at, int *bytes)
+{
+    uint first = text[at];
+    if (first < 0x80u) { *bytes = 1; return first; }
+    if (first < 0xE0u) { *bytes = 2; return (first & 0x1Fu) << 6 | (text[at + 1] & 0x3Fu); }
+    if (first < 0xF0u) { *bytes = 3; return (first & 0x0Fu) << 12 | (text[at + 1] & 0x3Fu) << 6 | (text[at + 2] & 0x3Fu); }
+    *bytes = 4;
+    return (first & 0x07u) << 18 | (text[at + 1] & 0x3Fu) << 12 | (text[at + 2] & 0x3Fu) << 6 | (text[at + 3] & 0x3Fu);
+}
+
+// left[0] counts the places at which something is that this device leaves to the CPU; the first of them stand behind it.
+#define LEFT 1023
+FORCE_INLINE void leave(__global uint *left, uint at)
+{
+    uint number = add_atomic(left, 1u);
+    if (number < LEFT) { left[1 + number] = at; }
+}

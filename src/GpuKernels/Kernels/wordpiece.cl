@@ -3,7 +3,7 @@
 //
 // A character's entry (two levels: pages[c >> 8] * 256 + (c & 255)) says what normalisation makes of it, which looks at one character at a time:
 // bits 0-21 where its bytes begin in `spelled`, 22-25 how many they are, and the flags below. A text with a character that cannot be done so is
-// flagged, and tokenised on the CPU.
+// tokenised on the CPU.
 
 #define KEPT 0x04000000u    // its own bytes are its normal form
 #define SPACE 0x08000000u   // ends a word; one byte, a space
@@ -17,16 +17,6 @@
 #define SINGLE 2
 #define GAP 3
 
-FORCE_INLINE uint character_at(__global const uchar *text, uint at, int *bytes)
-{
-    uint first = text[at];
-    if (first < 0x80u) { *bytes = 1; return first; }
-    if (first < 0xE0u) { *bytes = 2; return (first & 0x1Fu) << 6 | (text[at + 1] & 0x3Fu); }
-    if (first < 0xF0u) { *bytes = 3; return (first & 0x0Fu) << 12 | (text[at + 1] & 0x3Fu) << 6 | (text[at + 2] & 0x3Fu); }
-    *bytes = 4;
-    return (first & 0x07u) << 18 | (text[at + 1] & 0x3Fu) << 12 | (text[at + 2] & 0x3Fu) << 6 | (text[at + 3] & 0x3Fu);
-}
-
 FORCE_INLINE uint entry_at(__global const uchar *text, uint at, uint count, __global const ushort *pages, __global const uint *entries, int *bytes)
 {
     *bytes = 0;
@@ -37,52 +27,18 @@ FORCE_INLINE uint entry_at(__global const uchar *text, uint at, uint count, __gl
 
 FORCE_INLINE uint normal_bytes(uint entry, int bytes) { return entry & KEPT ? (uint)bytes : entry >> 22 & 15u; }
 
-// The sum of the values of the work items before this one, and of all (Hillis and Steele's scan in local memory).
-FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums)
-{
-    sums[LOCAL_ID] = value;
-    BARRIER();
-    for (int step = 1; step < GROUP; step *= 2)
-    {
-        uint other = LOCAL_ID >= step ? sums[LOCAL_ID - step] : 0u;
-        BARRIER();
-        sums[LOCAL_ID] += other;
-        BARRIER();
-    }
-    *all = sums[GROUP - 1];
-    uint result = sums[LOCAL_ID] - value;
-    BARRIER();
-    return result;
-}
-
-// totals[group] = bytes of the normal form of the group's bytes; specials[0] counts characters that cannot be done here.
+// totals[group] = bytes of the normal form of the group's bytes; left: where characters are that cannot be done here.
 __kernel GROUP_SIZE(GROUP) void measure(__global const uchar *text, uint count, __global const ushort *pages, __global const uint *entries,
-    __global uint *totals, __global uint *specials)
+    __global uint *totals, __global uint *left)
 {
     __local uint sums[GROUP];
     uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
     int bytes;
     uint entry = entry_at(text, at, count, pages, entries, &bytes);
-    if (entry & SPECIAL) { add_atomic(specials, 1u); }
+    if (entry & SPECIAL) { leave(left, at); }
     uint all;
-    before_in_group(normal_bytes(entry, bytes), &all, sums);
+    before_in_group(normal_bytes(entry, bytes), &all, sums, GROUP);
     if (LOCAL_ID == 0) { totals[GROUP_X] = all; }
-}
-
-// In place: of each total the sum of those before it, and at the end, at [count], the sum of all. One group.
-__kernel GROUP_SIZE(GROUP) void scan_totals(__global uint *totals, uint count)
-{
-    __local uint sums[GROUP];
-    uint carried = 0;
-    for (uint first = 0; first < count; first += GROUP)
-    {
-        uint at = first + LOCAL_ID;
-        uint all;
-        uint sum = before_in_group(at < count ? totals[at] : 0u, &all, sums);
-        if (at < count) { totals[at] = carried + sum; }
-        carried += all;
-    }
-    if (LOCAL_ID == 0) { totals[count] = carried; }
 }
 
 // The normal form, of each of its bytes the class, and of each byte of the text where its normal form begins.
@@ -95,7 +51,7 @@ __kernel GROUP_SIZE(GROUP) void normalise(__global const uchar *text, uint count
     uint entry = entry_at(text, at, count, pages, entries, &bytes);
     uint length = normal_bytes(entry, bytes);
     uint all;
-    uint to = totals[GROUP_X] + before_in_group(length, &all, sums);
+    uint to = totals[GROUP_X] + before_in_group(length, &all, sums, GROUP);
     if (at < count) { places[at] = to; }
     for (uint i = 0; i < length; i++)
     {
@@ -120,8 +76,8 @@ FORCE_INLINE int begins_word(__global const uchar *classes, uint at)
 FORCE_INLINE ulong hash_more(ulong hash, uchar value) { return (hash ^ value) * 0x100000001b3ul; }
 FORCE_INLINE uint slot_of(ulong hash) { return (uint)((hash ^ hash >> 32) * 0x9E3779B1u); }
 
-// The token of these bytes in a table of open addressing, or -1: slots [mask + 1] of {hash's upper half, token + 1}; tokens [..][2] of where its
-// bytes begin in `spelling` and how many they are. The bytes are compared, since a text may be made to have any hash.
+// The token of these bytes in a table of open addressing, or -1: slots [mask + 1] of {hash's upper half, token + 1}; tokens [..][3] of where its
+// bytes begin in `spelling`, how many they are, and its id. The bytes are compared, since a text may be made to have any hash.
 FORCE_INLINE int find(ulong hash, __global const uchar *bytes, uint length, __global const uint *slots, uint mask, __global const uint *tokens,
     __global const uchar *spelling)
 {
@@ -129,8 +85,8 @@ FORCE_INLINE int find(ulong hash, __global const uchar *bytes, uint length, __gl
     {
         if (slots[at * 2] != (uint)(hash >> 32)) { continue; }
         uint token = slots[at * 2 + 1] - 1;
-        if (tokens[token * 2 + 1] != length) { continue; }
-        __global const uchar *own = spelling + tokens[token * 2];
+        if (tokens[token * 3 + 1] != length) { continue; }
+        __global const uchar *own = spelling + tokens[token * 3];
         uint same = 0;
         while (same < length && own[same] == bytes[same]) { same++; }
         if (same == length) { return (int)token; }
@@ -140,11 +96,10 @@ FORCE_INLINE int find(ulong hash, __global const uchar *bytes, uint length, __gl
 
 // Of each word, at its first byte: how many tokens (counts), and the tokens at found[first byte..]: a word of n bytes has at most n.
 // Two tables: of tokens that begin a word and of those that continue one, without their prefix.
-__kernel GROUP_SIZE(GROUP) void match(__global const uchar *normal, __global const uchar *classes, __global const uint *totals, uint groups,
+__kernel GROUP_SIZE(GROUP) void match(__global const uchar *normal, __global const uchar *classes, uint count,
     __global const uint *beginSlots, uint beginMask, __global const uint *goonSlots, uint goonMask, __global const uint *tokens,
     __global const uchar *spelling, uint longest, uint most, uint unknown, __global uint *found, __global uint *counts)
 {
-    uint count = totals[groups];
     uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
     if (at >= count) { return; }
     if (!begins_word(classes, at))
@@ -178,7 +133,7 @@ __kernel GROUP_SIZE(GROUP) void match(__global const uchar *normal, __global con
             }
         }
         if (best < 0) { break; }
-        found[at + made++] = (uint)best;
+        found[at + made++] = tokens[best * 3 + 2];
         from = bestEnd;
     }
 
@@ -190,40 +145,9 @@ __kernel GROUP_SIZE(GROUP) void match(__global const uchar *normal, __global con
     counts[at] = made;
 }
 
-// totals[group] = tokens of the words that begin in the group.
-__kernel GROUP_SIZE(GROUP) void count_tokens(__global const uint *counts, __global const uint *normalTotals, uint groups, __global uint *totals)
-{
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    uint all;
-    before_in_group(at < normalTotals[groups] ? counts[at] : 0u, &all, sums);
-    if (LOCAL_ID == 0) { totals[GROUP_X] = all; }
-}
-
-// The tokens' ids one behind the other, and of each normalised byte how many tokens come before it.
-__kernel GROUP_SIZE(GROUP) void scatter(__global const uint *counts, __global const uint *normalTotals, uint groups, __global const uint *totals,
-    __global const uint *found, __global uint *ids, __global uint *before)
-{
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    int there = at < normalTotals[groups];
-    uint own = there ? counts[at] : 0u;
-    uint all;
-    uint to = totals[GROUP_X] + before_in_group(own, &all, sums);
-    if (there)
-    {
-        before[at] = to;
-        for (uint i = 0; i < own; i++) { ids[to + i] = found[at + i]; }
-    }
-}
-
-// offsets[t]: where the tokens of text t begin, of which the first byte is at starts[t]; a work item for each text.
-__kernel GROUP_SIZE(GROUP) void text_offsets(__global const uint *starts, uint texts, uint bytes, __global const uint *places,
-    __global const uint *normalTotals, uint groups, __global const uint *before, __global const uint *tokenTotals, uint tokenGroups,
-    __global uint *offsets)
+// starts[t], which text t's first byte is at, becomes where its normal form is; a work item for each text.
+__kernel GROUP_SIZE(GROUP) void normal_starts(__global uint *starts, uint texts, __global const uint *places)
 {
     uint text = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (text > texts) { return; }
-    uint at = text < texts ? places[starts[text]] : normalTotals[groups];
-    offsets[text] = at < normalTotals[groups] ? before[at] : tokenTotals[tokenGroups];
+    if (text < texts) { starts[text] = places[starts[text]]; }
 }

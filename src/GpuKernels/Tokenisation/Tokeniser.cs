@@ -38,6 +38,12 @@ public sealed class Tokeniser
         Defaults = new(AddSpecialTokens: true, ReadTruncation(file.Member("truncation")), ReadPadding(file.Member("padding")));
     }
 
+    /// <summary>What the file asks for between text and tokens; a device does the same where it can.</summary>
+    internal TokeniserPipeline Pipeline => pipeline;
+
+    /// <summary>What the file puts around a text.</summary>
+    internal PostProcessor PostProcessor => postProcessor;
+
     /// <summary>What the file asks for.</summary>
     public EncodeOptions Defaults { get; }
 

@@ -1,12 +1,9 @@
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Kernels;
 using Platform.GpuKernels.Tests.Devices;
 using Platform.GpuKernels.Tests.Tokenisation.Bpe;
 using Platform.GpuKernels.Tokenisation;
-using Platform.GpuKernels.Tokenisation.WordPiece;
 
 namespace Platform.GpuKernels.Tests.Kernels;
 
@@ -45,36 +42,24 @@ public class A_wordpiece_tokeniser_on_a_device
     {
         Assert.InRange(Enumerable.Range(0, 0x11_0000).Count(c => Rune.IsValid(c) && IsSpecial(c)), 1, 100);
         using var device = New(DeviceKind.Cpu);
-        Assert.False(device.TryTokenise([Encoding.UTF8.GetBytes("a\u302eb")], out _, out _));
-        Assert.False(device.TryTokenise([Encoding.UTF8.GetBytes("a [SEP] b")], out _, out _));
-        Assert.True(device.TryTokenise([], out var ids, out var offsets));
-        Assert.Equal((0, 1), (ids.Length, offsets.Length));
+        ReadOnlyMemory<byte>[] texts = [.. ((string[])["a", "a\u302eb", "a [SEP] b", "b"]).Select(Encoding.UTF8.GetBytes), new byte[] { (byte)'a', 0xC3 }];
+        using (var tokens = device.Run(texts)) { Assert.Equal([1, 2, 4], tokens.Left); }
+
+        using var none = device.Run([]);
+        Assert.Equal((0, 0), (none.Count, none.Texts));
+    }
+
+    [Fact]
+    public void leaves_all_texts_to_the_cpu_where_too_many_are_to_be_named()
+    {
+        using var device = New(DeviceKind.Cpu);
+        using var tokens = device.Run([.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(new string('\u302e', TokenKernels.Left / 2)))]);
+        Assert.Equal([0, 1, 2], tokens.Left);
     }
 
     private static bool IsSpecial(int c) => (Characters.Entries[(Characters.Pages[c >> 8] * 256) + (c & 255)] & BertCharacters.Special) != 0;
 
-    private static DeviceWordPiece New(DeviceKind kind)
-    {
-        var accelerator = Each.Of(kind);
-        var file = JsonNode.Parse(Json)!;
-        using var model = JsonDocument.Parse(file["model"]!.ToJsonString());
-        var added = file["added_tokens"]!.AsArray().Select(token => Encoding.UTF8.GetBytes((string)token!["content"]!)).ToList();
-        return new DeviceWordPiece(accelerator, WordPieceModel.Read(new StageOptions("model", model.RootElement)), Characters, added);
-    }
+    private static DeviceTokeniser New(DeviceKind kind) => DeviceTokeniser.TryMake(Each.Of(kind), OnCpu)!;
 
-    private static void Compare(DeviceWordPiece device, List<byte[]> texts)
-    {
-        Assert.True(device.TryTokenise([.. texts.Select(text => (ReadOnlyMemory<byte>)text)], out var ids, out var offsets));
-        var options = new EncodeOptions(AddSpecialTokens: false);
-        for (var i = 0; i < texts.Count; i++)
-        {
-            var expected = OnCpu.Encode(texts[i], options).Ids;
-            if (!expected.AsSpan().SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1])))
-            {
-                Assert.Fail($"Text {i}, '{Encoding.UTF8.GetString(texts[i])}': {string.Join(' ', expected)} on the CPU, {string.Join(' ', ids[offsets[i]..offsets[i + 1]])} on the device.");
-            }
-        }
-
-        Assert.Equal(ids.Length, offsets[^1]);
-    }
+    private static void Compare(DeviceTokeniser device, List<byte[]> texts) => Same.Ids(device, OnCpu, texts);
 }

@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Kernels;
 using Platform.GpuKernels.Tests.Devices;
+using Platform.GpuKernels.Tokenisation;
 
 namespace Platform.GpuKernels.Tests.Kernels;
 
@@ -29,6 +31,26 @@ internal static class Same
             on.Stream.Download(to, found.AsSpan());
             return found;
         }
+    }
+
+    /// <summary>The ids of texts on a device and on the CPU; the device leaves none of them.</summary>
+    public static void Ids(DeviceTokeniser device, Tokeniser cpu, IReadOnlyList<byte[]> texts)
+    {
+        ReadOnlyMemory<byte>[] all = [.. texts.Select(text => (ReadOnlyMemory<byte>)text)];
+        using var tokens = device.Run(all);
+        Assert.Empty(tokens.Left);
+        var (ids, offsets) = tokens.Download();
+        var expected = new PackedTokens();
+        cpu.Pack(all, expected, new EncodeOptions(AddSpecialTokens: false));
+        for (var i = 0; i < texts.Count; i++)
+        {
+            if (!expected[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1])))
+            {
+                Assert.Fail($"Text {i}, '{Encoding.UTF8.GetString(texts[i])}': {string.Join(' ', expected[i].ToArray())} on the CPU, {string.Join(' ', ids[offsets[i]..offsets[i + 1]])} on the device.");
+            }
+        }
+
+        Assert.Equal(ids.Length, offsets[^1]);
     }
 
     /// <summary>||found - reference|| / ||reference||; not a number passes no bound.</summary>

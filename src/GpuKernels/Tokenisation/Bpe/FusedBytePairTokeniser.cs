@@ -7,10 +7,14 @@ internal sealed class FusedBytePairTokeniser(BytePairVocabulary vocabulary, Spli
     private byte[] prefixed = [];
 
     /// <summary>null where the stages are others than a pattern and byte-level BPE.</summary>
-    public static Func<IPieceTokeniser>? TryMake(BytePairVocabulary vocabulary, IReadOnlyList<IPreTokeniser> preTokenisers) => preTokenisers switch
+    public static Func<IPieceTokeniser>? TryMake(BytePairVocabulary vocabulary, IReadOnlyList<IPreTokeniser> preTokenisers) =>
+        Recognise(preTokenisers) is var (pattern, addPrefixSpace) ? () => new FusedBytePairTokeniser(vocabulary, pattern, addPrefixSpace) : null;
+
+    /// <summary>The pattern that the stages split by, and whether a text gets a space before it; null where they are others.</summary>
+    public static (SplitPattern Pattern, bool AddPrefixSpace)? Recognise(IReadOnlyList<IPreTokeniser> preTokenisers) => preTokenisers switch
     {
-        [ByteLevelPreTokeniser { UsesPattern: true } bytes] => () => new FusedBytePairTokeniser(vocabulary, SplitPattern.Gpt2, bytes.AddsPrefixSpace),
-        [ScannedPreTokeniser { KeepsMatches: true } split, ByteLevelPreTokeniser { UsesPattern: false, AddsPrefixSpace: false }] => () => new FusedBytePairTokeniser(vocabulary, split.Pattern, false),
+        [ByteLevelPreTokeniser { UsesPattern: true } bytes] => (SplitPattern.Gpt2, bytes.AddsPrefixSpace),
+        [ScannedPreTokeniser { KeepsMatches: true } split, ByteLevelPreTokeniser { UsesPattern: false, AddsPrefixSpace: false }] => (split.Pattern, false),
         _ => null,
     };
 

@@ -41,6 +41,22 @@ internal sealed class MergeTable
         multiplier = BitConverter.ToUInt64(random) | 1;
     }
 
+    /// <summary>What a device looks pairs up in: two ids and a rank in each slot, all ones where it is free.</summary>
+    public ReadOnlySpan<ulong> Slots => slots;
+
+    /// <summary>By rank: the token that the merge makes.</summary>
+    public ReadOnlySpan<int> Merged => merged;
+
+    public int Shift => shift;
+
+    public ulong Multiplier => multiplier;
+
+    /// <summary>The merges in the order of their ranks.</summary>
+    public IEnumerable<(int Left, int Right, int Becomes)> InOrder() => slots.Where(slot => slot != Empty).OrderBy(RankOf).Select(slot => (
+        (int)(slot >> (RankBits + SymbolBits)),
+        (int)(slot >> RankBits) & ((1 << SymbolBits) - 1),
+        merged[RankOf(slot)]));
+
     /// <summary>Adds a merge; one with the same pair gives way.</summary>
     public void Add(int left, int right, int rank, int becomes)
     {
@@ -61,7 +77,7 @@ internal sealed class MergeTable
         for (var at = (int)((key * multiplier) >> shift); ; at = (at + 1) & (slots.Length - 1))
         {
             var slot = Unsafe.Add(ref first, at);
-            if (slot >> RankBits == key) { return (int)slot & ((1 << RankBits) - 1); }
+            if (slot >> RankBits == key) { return RankOf(slot); }
 
             if (slot == Empty) { return NoRank; }
         }
@@ -70,6 +86,8 @@ internal sealed class MergeTable
     /// <summary>The token that the merge of this rank makes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Becomes(int rank) => merged[rank];
+
+    private static int RankOf(ulong slot) => (int)slot & ((1 << RankBits) - 1);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Key(int left, int right) => ((ulong)(uint)left << SymbolBits) | (uint)right;

@@ -47,6 +47,16 @@ internal sealed class PieceTable
         }
     }
 
+    /// <summary>What a device looks tokens up in: for each slot the upper half of a hash above an id + 1, 0 where it is free.</summary>
+    public ReadOnlySpan<long> Slots => slots;
+
+    /// <summary>[ids + 1]: where in <see cref="Bytes"/> each token begins.</summary>
+    public ReadOnlySpan<int> Starts => starts;
+
+    public ReadOnlySpan<byte> Bytes => bytes;
+
+    public ulong Multiplier => multiplier;
+
     /// <summary>One more than the highest id.</summary>
     public int IdLimit => starts.Length - 1;
 

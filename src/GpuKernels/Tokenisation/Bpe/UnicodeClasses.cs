@@ -29,6 +29,12 @@ internal static class UnicodeClasses
     private static readonly ushort[] PageOf = new ushort[CodePoints / PageSize];
     private static readonly byte[] Pages = Expand();
 
+    /// <summary>By a character's number / 256: which block of <see cref="Classes"/> it is in.</summary>
+    public static ReadOnlySpan<ushort> ClassPages => PageOf;
+
+    /// <summary>Blocks of 256.</summary>
+    public static ReadOnlySpan<byte> Classes => Pages;
+
     /// <param name="codePoint">Below 0x110000.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte Of(uint codePoint) => Pages[(PageOf[codePoint / PageSize] * PageSize) + (int)(codePoint % PageSize)];

@@ -34,6 +34,8 @@ internal abstract class CharacterNormaliser(CharacterSets any, bool kept) : INor
 /// <summary>Removes the characters of some sets: StripAccents, and BERT's non-spacing marks.</summary>
 internal sealed class RemovingNormaliser(CharacterSets any) : CharacterNormaliser(any, kept: false)
 {
+    public CharacterSets Removed { get; } = any;
+
     protected override void Change(TextRewriter text, uint scalar, int size) => text.Skip(size);
 }
 

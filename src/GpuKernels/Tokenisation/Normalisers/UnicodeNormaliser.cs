@@ -17,6 +17,8 @@ internal sealed class UnicodeNormaliser(bool composed, bool compatible) : INorma
 
     public bool Composed => composed;
 
+    public bool Compatible => compatible;
+
     /// <summary>A character on its way: its combining class, and how it changes the text (<see cref="TextRewriter.Change"/>).</summary>
     private record struct Part(uint Character, byte Class, int Change);
 

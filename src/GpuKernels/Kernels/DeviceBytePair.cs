@@ -1,0 +1,133 @@
+using Platform.GpuKernels.Devices;
+using Platform.GpuKernels.Tokenisation;
+using Platform.GpuKernels.Tokenisation.Bpe;
+
+namespace Platform.GpuKernels.Kernels;
+
+/// <summary>
+/// Byte-level BPE on an accelerator. Pieces are cut there too: most words' ends are certain whatever stands before, and from one such place to the next a
+/// work item goes by the pattern. A piece that is one token is looked up, others of at most <see cref="MergedBytes"/> are merged by eight work items each,
+/// and longer ones, which are rare, come to the CPU and go back.
+/// </summary>
+internal sealed class DeviceBytePair : DeviceTokeniser
+{
+    /// <summary>The longest piece that is merged on the device: what eight work items keep at hand.</summary>
+    public const int MergedBytes = 64;
+
+    /// <summary>The longest stretch without a certain place that one work item goes through; lengths of pieces have 16 bits.</summary>
+    public const int StretchBytes = 8192;
+
+    private readonly BytePairEncoder _cpu;
+    private readonly SplitPattern _pattern;
+    private readonly PieceTable _pieces;
+    private readonly MergeTable _merges;
+    private readonly OnDevice _device;
+    private readonly TokenSink _sink = new();
+
+    public DeviceBytePair(Accelerator accelerator, BytePairVocabulary vocabulary, SplitPattern pattern, TokenTree added, bool addPrefixSpace)
+        : base(accelerator, added, separator: 0xFF, addPrefixSpace)
+    {
+        try
+        {
+            (_cpu, _pattern, _merges) = (new BytePairEncoder(vocabulary), pattern, vocabulary.Merges);
+            _pieces = vocabulary.WholePieces ?? Whole(vocabulary);
+            _device = new OnDevice(
+                Up(UnicodeClasses.ClassPages),
+                Up(UnicodeClasses.Classes),
+                Up(_pieces.Slots),
+                Up(_pieces.Starts),
+                Up(_pieces.Bytes),
+                Up<int>(vocabulary.ByteIds),
+                Up(_merges.Slots),
+                Up(_merges.Merged));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    protected override Matched? Match(Batch batch, MemoryBuffer firsts, MemoryBuffer left, Rented rented)
+    {
+        var count = batch.Bytes.Length;
+        var groups = TokenKernels.Groups(count);
+        var lengths = rented.New(2L * count);
+        var found = rented.New(4L * count);
+        var counts = rented.New(4L * count);
+        var numbers = rented.New(8);
+
+        // A miss has two bytes or more, since every byte is a token.
+        var misses = rented.New(4L * ((count / 2) + 1));
+        var longs = rented.New(8L * ((count / MergedBytes) + 1));
+        Stream.Fill(lengths, 0, 0, 2L * count);
+        Stream.Fill(numbers, 0, 0, 8);
+        Launch(BytePairKernels.Module, "split", groups, batch.OnDevice, (uint)count, _device.Pages, _device.Classes, (uint)_pattern, (uint)StretchBytes, lengths, left);
+        Launch(
+            BytePairKernels.Module, "look_up", groups, batch.OnDevice, (uint)count, lengths, _device.Slots, (uint)(_pieces.Slots.Length - 1), _device.Starts, _device.Bytes,
+            (long)_pieces.Multiplier, (uint)MergedBytes, found, counts, numbers, misses, longs);
+        var many = new int[2];
+        Stream.Download(numbers, many.AsSpan());
+        if (many[0] > 0)
+        {
+            var grid = LaunchGrid.Cover((long)many[0] * BytePairKernels.Lanes, BytePairKernels.MergeGroup);
+            Stream.Launch(
+                Stream.Accelerator.Load(BytePairKernels.Module, "merge_pieces"), grid, batch.OnDevice, lengths, misses, (uint)many[0], _device.ByteIds,
+                _device.Merges, (uint)(_merges.Slots.Length - 1), _merges.Shift, (long)_merges.Multiplier, _device.Merged, found, counts);
+        }
+
+        if (many[1] > 0) { MergeOnCpu(batch.Bytes, longs, many[1], found, counts, rented); }
+
+        return new Matched(found, counts, count);
+    }
+
+    private void MergeOnCpu(byte[] bytes, MemoryBuffer longs, int pieces, MemoryBuffer found, MemoryBuffer counts, Rented rented)
+    {
+        var places = new int[pieces * 2];
+        Stream.Download(longs, places.AsSpan());
+        var firsts = new int[pieces + 1];
+        _sink.Clear(wantsOffsets: false);
+        for (var i = 0; i < pieces; i++)
+        {
+            _cpu.Tokenise(bytes.AsSpan(places[i * 2], places[(i * 2) + 1]), _sink);
+            firsts[i + 1] = _sink.Count;
+        }
+
+        var tokens = rented.New(4L * _sink.Count);
+        var starts = rented.New(4L * firsts.Length);
+        Stream.Upload(_sink.Ids, tokens);
+        Stream.Upload<int>(firsts, starts);
+        Launch(BytePairKernels.Module, "place", TokenKernels.Groups(pieces), longs, (uint)pieces, starts, tokens, found, counts);
+    }
+
+    /// <summary>The pieces that end as one token when they are merged, of those that a file's merges spell.</summary>
+    private static PieceTable Whole(BytePairVocabulary vocabulary)
+    {
+        var spelled = new Dictionary<int, byte[]>();
+        for (var value = 0; value < vocabulary.ByteIds.Length; value++) { spelled[vocabulary.ByteIds[value]] = [(byte)value]; }
+
+        // In the order of ranks a token's parts come before it, but in a file that never makes it.
+        foreach (var (left, right, becomes) in vocabulary.Merges.InOrder())
+        {
+            if (spelled.TryGetValue(left, out var first) && spelled.TryGetValue(right, out var second) && first.Length + second.Length <= MergedBytes)
+            {
+                spelled.TryAdd(becomes, [.. first, .. second]);
+            }
+        }
+
+        var merger = new PairMerger(vocabulary.Merges);
+        var whole = new byte[]?[spelled.Keys.Max() + 1];
+        foreach (var piece in spelled.Values)
+        {
+            var symbols = merger.Begin(piece.Length);
+            for (var i = 0; i < piece.Length; i++) { symbols[i] = vocabulary.ByteIds[piece[i]]; }
+
+            if (merger.Merge(piece.Length) == 1) { whole[merger.Symbols[0]] ??= piece; }
+        }
+
+        return new PieceTable(whole);
+    }
+
+    private readonly record struct OnDevice(
+        MemoryBuffer Pages, MemoryBuffer Classes, MemoryBuffer Slots, MemoryBuffer Starts, MemoryBuffer Bytes, MemoryBuffer ByteIds, MemoryBuffer Merges, MemoryBuffer Merged);
+}
