@@ -46,13 +46,16 @@ internal sealed unsafe class DeviceVectorScan : IDisposable
         }
     }
 
+    /// <summary>Whether so many hits can be found on a device; with more, <see cref="Search"/> decides nothing.</summary>
+    public static bool Takes(int hits) => hits <= TopK.MaxCandidates / 2;
+
     /// <summary>For each query its hits, the best first; null where bounds leave more than <see cref="TopK.MaxCandidates"/> rows undecided, which the CPU then does.</summary>
     /// <param name="allowed">The rows that may be hits; null: all.</param>
     public ScoredRow[]?[] Search(IReadOnlyList<QuantisedQuery> queries, int hits, Bitmap? allowed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(hits, 1);
         var found = new ScoredRow[]?[queries.Count];
-        if (hits > TopK.MaxCandidates / 2) { return found; }
+        if (!Takes(hits)) { return found; }
 
         MemoryBuffer? filter = null;
         try

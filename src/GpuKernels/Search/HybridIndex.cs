@@ -1,4 +1,5 @@
 using System.Text;
+using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Search.Keywords;
 using Platform.GpuKernels.Search.Segments;
 using Platform.GpuKernels.Search.Vectors;
@@ -23,6 +24,7 @@ public sealed class HybridIndex : IDisposable
     private readonly Lock writing = new();
     private readonly IndexFolder? folder;
     private volatile IndexSnapshot? current;
+    private volatile SegmentsOnDevice? device;
 
     private HybridIndex(IndexSettings settings, IndexFolder? folder, IndexSnapshot first) => (Settings, this.folder, current) = (settings, folder, first);
 
@@ -165,13 +167,24 @@ public sealed class HybridIndex : IDisposable
         lock (writing) { Publish(folder.Save(Current)); }
     }
 
+    /// <summary>
+    /// Scans large segments on a device from now on: the hits stay the same to the bit. Their codes are kept there too, one byte for each component and twelve
+    /// for each vector. A device that fails is set aside, and everything is done on the CPU again. To be called once, with the device of <see cref="DeviceSurvey"/>.
+    /// </summary>
+    /// <param name="chosen">The CPU: nothing changes.</param>
+    /// <param name="setAside">Told once if the device fails, on the thread whose search it was.</param>
+    public void UseDevice(DeviceInfo chosen, Action<DeviceSetAside> setAside)
+    {
+        if (chosen.Kind != DeviceKind.Cpu) { Use(new SegmentsOnDevice(chosen, () => DeviceSurvey.Open(chosen), setAside)); }
+    }
+
     /// <summary>The index as it is now, for several queries that must see the same.</summary>
     public IndexReader OpenReader()
     {
         while (true)
         {
             var snapshot = Current;
-            if (snapshot.TryHold()) { return new IndexReader(snapshot, Settings); }
+            if (snapshot.TryHold()) { return new IndexReader(snapshot, Settings, device); }
         }
     }
 
@@ -189,7 +202,19 @@ public sealed class HybridIndex : IDisposable
         {
             current?.LetGo();
             current = null;
+            device?.Dispose();
             folder?.Dispose();
+        }
+    }
+
+    internal void Use(SegmentsOnDevice segments)
+    {
+        lock (writing)
+        {
+            _ = Current;
+            if (device is not null) { throw new InvalidOperationException("This index has a device already."); }
+
+            device = segments;
         }
     }
 

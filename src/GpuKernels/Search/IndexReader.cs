@@ -10,9 +10,11 @@ public sealed class IndexReader : IDisposable
 {
     private readonly IndexSnapshot snapshot;
     private readonly IndexSettings settings;
+    private readonly SegmentsOnDevice? device;
     private int disposed;
 
-    internal IndexReader(IndexSnapshot held, IndexSettings settings) => (snapshot, this.settings) = (held, settings);
+    /// <param name="device">null: vectors are searched on the CPU.</param>
+    internal IndexReader(IndexSnapshot held, IndexSettings settings, SegmentsOnDevice? device) => (snapshot, this.settings, this.device) = (held, settings, device);
 
     /// <summary>Of the last event that it holds.</summary>
     public long Position => snapshot.Position;
@@ -78,7 +80,10 @@ public sealed class IndexReader : IDisposable
 
         var sources = snapshot.Segments.Select((view, at) => new VectorSource(view.Segment.Vectors, OfVectors(view.Segment, allowed[at]))).ToArray();
         var quantised = queries.Select(query => new QuantisedQuery(settings.Similarity, query.Vector.Span)).ToArray();
-        return VectorScan.Search(sources, quantised, depth, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads, cancellation);
+        var threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads;
+        return device is null
+            ? VectorScan.Search(sources, quantised, depth, threads, cancellation)
+            : device.Search([.. snapshot.Segments.Select(view => view.Segment)], sources, quantised, depth, threads, cancellation);
     }
 
     /// <summary>The same set in numbers of vectors instead of rows.</summary>

@@ -10,9 +10,17 @@ internal sealed class FaultyAccelerator(Accelerator inner, int failing, DeviceFa
     /// <summary>Whether a call has failed.</summary>
     public bool HasFailed { get; private set; }
 
+    /// <summary>Streams that were created.</summary>
+    public int Streams { get; private set; }
+
+    /// <summary>Those that were not disposed of.</summary>
+    public int OpenStreams { get; private set; }
+
     public override AcceleratorStream CreateStream()
     {
         Call("creating a stream");
+        Streams++;
+        OpenStreams++;
         return new FaultyStream(this, inner.CreateStream());
     }
 
@@ -108,6 +116,7 @@ internal sealed class FaultyAccelerator(Accelerator inner, int failing, DeviceFa
         {
             base.Dispose(disposing);
             stream.Dispose();
+            accelerator.OpenStreams--;
         }
     }
 }

@@ -68,6 +68,9 @@ internal sealed unsafe class Segment
     /// <returns>Less than 0 where it has no such row.</returns>
     public int Find(UInt128 id) => new ReadOnlySpan<UInt128>(ids, Rows).BinarySearch(id);
 
+    /// <summary>Whether nobody holds it any more, and its memory is gone.</summary>
+    public bool IsFreed => Volatile.Read(ref holders) == 0;
+
     /// <summary>False: it was freed already.</summary>
     public bool TryHold()
     {
