@@ -47,6 +47,7 @@ export const kinds = {
         normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap(replacements())).toString("base64") }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }] },
         pre_tokenizer: { type: "WhitespaceSplit" },
     }),
+    e5: () => ({ ...models.kinds.xlmr(), normalizer: { type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap(replacements())).toString("base64") } }),
     added: () => {
         const file = bert(words());
         const first = Object.keys(file.model.vocab).length;

@@ -87,7 +87,7 @@ internal static class TokeniserStages
     /// <summary>What does the same as all the stages at once, and faster, where there is such a thing.</summary>
     public static Func<IPieceTokeniser>? Fused(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) =>
         model is BpeModel { Bytes: { } bytes } && normalisers.Count == 0 ? FusedBytePairTokeniser.TryMake(bytes, preTokenisers)
-        : FusedWordPiece.For(model, normalisers, preTokenisers);
+        : FusedWordPiece.For(model, normalisers, preTokenisers) ?? FusedWords.For(model, normalisers, preTokenisers);
 
     private static T? Find<T>(Dictionary<string, Kind<T>> supported, StageOptions options)
         where T : class

@@ -75,6 +75,32 @@ internal sealed class PrecompiledNormaliser : INormaliser
         foreach (var (character, change) in parts) { text.Change(character, change); }
     }
 
+    public static bool IsHangulLead(uint scalar) => scalar is (>= 0x1100 and <= 0x115F) or (>= 0xA960 and <= 0xA97C);
+
+    public static bool IsHangulVowel(uint scalar) => scalar is (>= 0x1160 and <= 0x11A7) or (>= 0xD7B0 and <= 0xD7C6);
+
+    public static bool IsHangulTrail(uint scalar) => scalar is (>= 0x11A8 and <= 0x11FF) or (>= 0xD7CB and <= 0xD7FB);
+
+    /// <summary>Whether a key begins with the text and goes on after it.</summary>
+    public bool HasLongerKey(ReadOnlySpan<byte> text)
+    {
+        var node = Offset(units[0]);
+        foreach (var value in text)
+        {
+            node ^= value;
+            if (value == 0 || node >= units.Length || (units[node] & 0x8000_00FF) != value) { return false; }
+
+            node ^= Offset(units[node]);
+        }
+
+        for (uint value = 1; value < 256; value++)
+        {
+            if ((node ^ value) < units.Length && (units[node ^ value] & 0x8000_00FF) == value) { return true; }
+        }
+
+        return false;
+    }
+
     /// <summary>Adds what stands for some characters; where fewer do, the last takes the others' place, or the one before them does, if there is one.</summary>
     private static void Replace(ReadOnlySpan<byte> old, ReadOnlySpan<byte> by, List<(uint Character, int Change)> parts)
     {
@@ -155,13 +181,10 @@ internal sealed class PrecompiledNormaliser : INormaliser
 
     private static bool JoinsHangul(uint last, uint next)
     {
-        static bool IsLead(uint scalar) => scalar is (>= 0x1100 and <= 0x115F) or (>= 0xA960 and <= 0xA97C);
-        static bool IsVowel(uint scalar) => scalar is (>= 0x1160 and <= 0x11A7) or (>= 0xD7B0 and <= 0xD7C6);
-        static bool IsTrail(uint scalar) => scalar is (>= 0x11A8 and <= 0x11FF) or (>= 0xD7CB and <= 0xD7FB);
         static bool IsSyllable(uint scalar) => scalar is >= 0xAC00 and <= 0xD7A3;
-        var open = IsVowel(last) || (IsSyllable(last) && (last - 0xAC00) % 28 == 0);
-        return (IsLead(last) && (IsLead(next) || IsVowel(next) || IsSyllable(next)))
-            || (open && (IsVowel(next) || IsTrail(next)))
-            || ((IsTrail(last) || IsSyllable(last)) && IsTrail(next));
+        var open = IsHangulVowel(last) || (IsSyllable(last) && (last - 0xAC00) % 28 == 0);
+        return (IsHangulLead(last) && (IsHangulLead(next) || IsHangulVowel(next) || IsSyllable(next)))
+            || (open && (IsHangulVowel(next) || IsHangulTrail(next)))
+            || ((IsHangulTrail(last) || IsSyllable(last)) && IsHangulTrail(next));
     }
 }

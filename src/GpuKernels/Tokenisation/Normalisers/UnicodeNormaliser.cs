@@ -7,6 +7,9 @@ internal sealed class UnicodeNormaliser(bool composed, bool compatible) : INorma
 {
     private const int LongestDecomposition = 18;
 
+    /// <summary>So many marks are put in order one by one; nobody writes more on one letter.</summary>
+    private const int FewMarks = 16;
+
     private readonly CharacterSets inert = (composed, compatible) switch
     {
         (false, false) => CharacterSets.InertNfd,
@@ -105,7 +108,18 @@ internal sealed class UnicodeNormaliser(bool composed, bool compatible) : INorma
                 end++;
             }
 
-            if (!ordered)
+            if (!ordered && end - start <= FewMarks)
+            {
+                for (var i = start + 1; i < end; i++)
+                {
+                    var part = parts[i];
+                    var to = i;
+                    for (; to > start && parts[to - 1].Class > part.Class; to--) { parts[to] = parts[to - 1]; }
+
+                    parts[to] = part;
+                }
+            }
+            else if (!ordered)
             {
                 var run = parts[start..end].OrderBy(part => part.Class).ToList();
                 for (var i = 0; i < run.Count; i++) { parts[start + i] = run[i]; }

@@ -56,6 +56,9 @@ internal enum CharacterSets
 
     /// <summary>The same in lower case.</summary>
     InertLower = 1 << 20,
+
+    /// <summary>Joined by NFC and NFKC to some character that stands before it.</summary>
+    Joining = 1 << 21,
 }
 
 /// <summary>General categories, in the order of the tables.</summary>
@@ -240,7 +243,7 @@ internal static class Characters
 
         var joining = Compositions.Keys.Select(pair => (uint)pair)
             .Concat(Enumerable.Range((int)VowelBase, (int)VowelCount).Concat(Enumerable.Range((int)TrailBase, (int)TrailCount)).Select(scalar => (uint)scalar));
-        foreach (var scalar in joining) { sets[scalar] &= ~(CharacterSets.InertNfc | CharacterSets.InertNfkc); }
+        foreach (var scalar in joining) { sets[scalar] = (sets[scalar] & ~(CharacterSets.InertNfc | CharacterSets.InertNfkc)) | CharacterSets.Joining; }
     }
 
     private static bool Composes(uint[] parts, uint whole)

@@ -47,6 +47,8 @@ internal sealed record Metaspace(Rune Replacement, PrependScheme Prepend, bool S
 /// <summary>Metaspace before the model.</summary>
 internal sealed class MetaspacePreTokeniser(Metaspace metaspace) : IPreTokeniser
 {
+    public Metaspace Metaspace => metaspace;
+
     private readonly byte[] replacement = Encoding.UTF8.GetBytes(metaspace.Replacement.ToString());
 
     public INormaliser? Rewriting { get; } = new MetaspaceNormaliser(metaspace);

@@ -1,163 +1,150 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.Unigram;
 
-/// <summary>All pieces as one double-array trie over bytes: the child of a node by a byte is at the node's base exclusive-or the byte.</summary>
+/// <summary>
+/// All pieces as one trie over characters. The steps from its root stand in a table by character, all others in one table by open addressing, so that a step is one
+/// read of memory whatever the script.
+/// </summary>
 internal sealed class PieceTrie
 {
-    /// <summary>The node with which every walk begins.</summary>
-    public const int Root = 0;
-
-    /// <summary>Where there is no child.</summary>
+    /// <summary>Where there is no piece, and no node that goes on.</summary>
     public const int None = -1;
 
-    /// <summary>384 MB. Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take about one million.</summary>
+    private const int Root = 0;
+
+    /// <summary>Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take half a million.</summary>
     private const int MaximalNodes = 1 << 25;
 
-    /// <summary>Free places that are tried for the children of a node before room is made at the end.</summary>
-    private const int Tries = 64;
+    private const int ScalarBits = 21;
 
-    private const int Fanout = 256;
+    private readonly CharacterMap<Step> first;
 
-    private const int Free = -2;
-
-    private Node[] nodes = new Node[1024];
-
-    // The free places, as a ring of those before `end`, through Base (next) and Id (previous).
-    private int free = None;
-    private int end;
+    // Chosen anew for each table: no file can be written whose steps all fall on one slot.
+    private readonly ulong multiplier;
+    private Slot[] slots = new Slot[1024];
+    private int shift = 64 - 10;
+    private int nodes = 1;
 
     /// <param name="pieces">By id. Empty ones are left out; of equal ones the last counts.</param>
     public PieceTrie(IReadOnlyList<byte[]> pieces)
     {
-        var order = new int[pieces.Count];
-        for (var i = 0; i < order.Length; i++) { order[i] = i; }
-
-        Array.Sort(order, (left, right) => pieces[left].AsSpan().SequenceCompareTo(pieces[right]) is var compared && compared != 0 ? compared : left.CompareTo(right));
-        Extend();
-        Take(Root, None);
-        var waiting = new Stack<(int Node, int From, int To, int Depth)>();
-        waiting.Push((Root, 0, order.Length, 0));
-        Span<byte> bytes = stackalloc byte[Fanout];
-        Span<int> starts = stackalloc int[Fanout + 1];
-        while (waiting.TryPop(out var range))
+        Span<byte> random = stackalloc byte[8];
+        RandomNumberGenerator.Fill(random);
+        multiplier = BitConverter.ToUInt64(random) | 1;
+        for (var id = 0; id < pieces.Count; id++)
         {
-            var (node, from, to, depth) = range;
-            while (from < to && pieces[order[from]].Length == depth)
+            var node = Root;
+            for (var at = 0; at < pieces[id].Length;)
             {
-                nodes[node].Id = depth == 0 ? None : order[from];
-                from++;
-            }
-
-            if (from == to) { continue; }
-
-            var children = 0;
-            for (var i = from; i < to; i++)
-            {
-                var next = pieces[order[i]][depth];
-                if (children > 0 && bytes[children - 1] == next) { continue; }
-
-                bytes[children] = next;
-                starts[children++] = i;
-            }
-
-            starts[children] = to;
-            var place = PlaceFor(bytes[..children]);
-            nodes[node].Base = place;
-            for (var i = 0; i < children; i++)
-            {
-                Take(place ^ bytes[i], node);
-                waiting.Push((place ^ bytes[i], starts[i], starts[i + 1], depth + 1));
+                ref var slot = ref SlotFor(node, Utf8Text.ScalarAt(pieces[id], at, out var size));
+                node = slot.Next;
+                at += size;
+                if (at == pieces[id].Length) { slot.Id = id; }
             }
         }
 
-        Array.Resize(ref nodes, end);
+        var goesOn = new bool[nodes];
+        foreach (var slot in slots) { goesOn[slot.Key == 0 ? Root : NodeOf(slot)] = true; }
+
+        var begins = new List<KeyValuePair<uint, Step>>();
+        foreach (ref var slot in slots.AsSpan())
+        {
+            if (slot.Key == 0) { continue; }
+
+            if (!goesOn[slot.Next]) { slot.Next = None; }
+
+            if (NodeOf(slot) == Root) { begins.Add(new((uint)(slot.Key - 1) & ((1u << ScalarBits) - 1), new(slot.Next, slot.Id))); }
+        }
+
+        first = new(begins, new(None, None));
     }
 
-    /// <summary>The child of <paramref name="node"/> by <paramref name="value"/>, or <see cref="None"/>.</summary>
+    /// <summary>What a piece that begins with the character comes to.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public int Child(int node, byte value)
+    public Step First(uint scalar) => first[scalar];
+
+    /// <summary>What a piece that has come to <paramref name="node"/> comes to by one more character; neither piece nor node where none does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Step Next(int node, uint scalar)
     {
-        // A base is below the length, and its 256 places lie together: so does what it leads to.
-        ref var first = ref MemoryMarshal.GetArrayDataReference(nodes);
-        var child = Unsafe.Add(ref first, node).Base ^ value;
-        return Unsafe.Add(ref first, child).Parent == node ? child : None;
-    }
+        var key = KeyOf(node, scalar);
+        ref var all = ref MemoryMarshal.GetArrayDataReference(slots);
+        for (var at = (int)((key * multiplier) >> shift); ; at = (at + 1) & (slots.Length - 1))
+        {
+            ref var slot = ref Unsafe.Add(ref all, at);
+            if (slot.Key == key) { return new(slot.Next, slot.Id); }
 
-    /// <summary>The piece that ends at the node, or <see cref="None"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public int IdAt(int node) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(nodes), node).Id;
+            if (slot.Key == 0) { return new(None, None); }
+        }
+    }
 
     public bool TryGetId(ReadOnlySpan<byte> piece, out int id)
     {
-        var node = Root;
-        for (var i = 0; i < piece.Length && node != None; i++) { node = Child(node, piece[i]); }
+        id = None;
+        if (piece.IsEmpty) { return false; }
 
-        id = node == None ? None : IdAt(node);
+        var step = First(Utf8Text.ScalarAt(piece, 0, out var at));
+        while (at < piece.Length && step.Node != None)
+        {
+            step = Next(step.Node, Utf8Text.ScalarAt(piece, at, out var size));
+            at += size;
+        }
+
+        id = at == piece.Length ? step.Id : None;
         return id != None;
     }
 
-    private int PlaceFor(ReadOnlySpan<byte> bytes)
+    private static ulong KeyOf(int node, uint scalar) => (((ulong)(uint)node << ScalarBits) | scalar) + 1;
+
+    private static int NodeOf(in Slot slot) => (int)((slot.Key - 1) >> ScalarBits);
+
+    private ref Slot SlotFor(int node, uint scalar)
     {
-        var at = free;
-        for (var tries = 0; at != None && tries < Tries; tries++)
+        // Half of the slots stay empty, so that what is not there is seen at once.
+        if (nodes > slots.Length / 2) { Grow(); }
+
+        ref var slot = ref Find(KeyOf(node, scalar));
+        if (slot.Key != 0) { return ref slot; }
+
+        if (nodes == MaximalNodes) { throw new TokeniserFileException($"The vocabulary's pieces need a trie of more than {MaximalNodes} nodes, which is the limit."); }
+
+        slot = new() { Key = KeyOf(node, scalar), Next = nodes++, Id = None };
+        return ref slot;
+    }
+
+    private ref Slot Find(ulong key)
+    {
+        var at = (int)((key * multiplier) >> shift);
+        while (slots[at].Key != 0 && slots[at].Key != key) { at = (at + 1) & (slots.Length - 1); }
+
+        return ref slots[at];
+    }
+
+    private void Grow()
+    {
+        var old = slots;
+        slots = new Slot[old.Length * 2];
+        shift = 64 - BitOperations.Log2((uint)slots.Length);
+        foreach (var slot in old)
         {
-            var place = at ^ bytes[0];
-            var fits = true;
-            for (var i = 1; i < bytes.Length && fits; i++) { fits = nodes[place ^ bytes[i]].Parent == Free; }
-
-            if (fits) { return place; }
-
-            at = nodes[at].Base;
-            if (at == free) { break; }
+            if (slot.Key != 0) { Find(slot.Key) = slot; }
         }
-
-        Extend();
-        return end - Fanout;
     }
 
-    private void Extend()
+    /// <param name="Node">With which longer pieces go on, or <see cref="None"/>.</param>
+    /// <param name="Id">The piece that ends here, or <see cref="None"/>.</param>
+    public readonly record struct Step(int Node, int Id);
+
+    /// <summary>A key of zero is none.</summary>
+    private struct Slot
     {
-        if (end + Fanout > MaximalNodes) { throw new TokeniserFileException($"The vocabulary's pieces need a trie of more than {MaximalNodes} nodes, which is the limit."); }
-
-        if (nodes.Length < end + Fanout) { Array.Resize(ref nodes, nodes.Length * 2); }
-
-        for (var i = end; i < end + Fanout; i++)
-        {
-            nodes[i].Parent = Free;
-            if (free == None)
-            {
-                free = i;
-                (nodes[i].Base, nodes[i].Id) = (i, i);
-                continue;
-            }
-
-            var last = nodes[free].Id;
-            (nodes[i].Base, nodes[i].Id) = (free, last);
-            nodes[last].Base = i;
-            nodes[free].Id = i;
-        }
-
-        // Of the newest room most is free.
-        free = end;
-        end += Fanout;
-    }
-
-    private void Take(int at, int parent)
-    {
-        var (next, previous) = (nodes[at].Base, nodes[at].Id);
-        nodes[previous].Base = next;
-        nodes[next].Id = previous;
-        if (free == at) { free = next == at ? None : next; }
-
-        nodes[at] = new Node { Base = 0, Parent = parent, Id = None };
-    }
-
-    private struct Node
-    {
-        public int Base;
-        public int Parent;
+        public ulong Key;
+        public int Next;
         public int Id;
     }
 }

@@ -206,32 +206,12 @@ internal sealed class FusedWordPiece : IPieceTokeniser
             var words = Bits(low, high, 7);
             var before = (words << 1) | wordGoesOn;
             var last = Bits(low, high, 5);
-            begun = List(starts, begun, block, (words & ~before) | Bits(low, high, 6));
-            ended = List(ends, ended, block, (before & ~words) | (last << 1) | singleEnded);
+            begun = BitPlaces.List(starts, begun, block, (words & ~before) | Bits(low, high, 6));
+            ended = BitPlaces.List(ends, ended, block, (before & ~words) | (last << 1) | singleEnded);
             (wordGoesOn, singleEnded) = (words >> 63, last >> 63);
         }
 
         return ended;
-    }
-
-    /// <summary>Appends the places of the bits, some more than there are each time: how many is hard to foretell, and a wrong guess costs more than the writes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int List(int[] places, int count, int block, ulong bits)
-    {
-        var after = count + BitOperations.PopCount(bits);
-        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), count);
-        while (bits != 0)
-        {
-            for (var i = 0; i < 8; i++)
-            {
-                Unsafe.Add(ref place, i) = block + BitOperations.TrailingZeroCount(bits);
-                bits &= bits - 1;
-            }
-
-            place = ref Unsafe.Add(ref place, 8);
-        }
-
-        return after;
     }
 
     /// <summary>One bit of each byte.</summary>

@@ -1,0 +1,190 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Platform.GpuKernels.Tokenisation.Unigram;
+using Platform.GpuKernels.Tokenisation.WordPiece;
+
+namespace Platform.GpuKernels.Tokenisation;
+
+/// <summary>
+/// All stages in one pass, where words that stand between spaces do not depend on one another: a word, as the text has it, is looked up in a cache of words met
+/// before. One that is not there goes to the model at once where the stages would leave it as it is, else through the stages by itself; and is remembered.
+/// </summary>
+internal sealed class FusedWords : IPieceTokeniser
+{
+    /// <summary>A part of the text stays in the first-level cache between finding its words and looking them up.</summary>
+    private const int PartBytes = 8 * 1024;
+
+    /// <summary>Before the part is room for what the model wants before a word; behind it for reads by vectors.</summary>
+    private const int Slack = 64;
+
+    /// <summary>Room for longer parts, texts without a space, is not kept.</summary>
+    private const int KeptRoom = 1024 * 1024;
+
+    /// <summary>So many words are looked up together.</summary>
+    private const int Ahead = 32;
+
+    /// <summary>Words of more tokens are not remembered, so that room for a run of words can be had at once.</summary>
+    private const int MostTokens = 64;
+
+    private readonly WordStages stages;
+    private readonly IPieceTokeniser model;
+    private readonly UnigramTokeniser? unigram;
+    private readonly WordCache cache = new();
+    private readonly WorkingText working = new();
+    private byte[] text = [];
+    private int[] starts = [];
+    private int[] ends = [];
+
+    private FusedWords(WordStages stages)
+    {
+        this.stages = stages;
+        model = stages.Model.NewPieceTokeniser();
+        unigram = model as UnigramTokeniser;
+    }
+
+    /// <summary>null where words depend on one another.</summary>
+    public static Func<IPieceTokeniser>? For(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) =>
+        WordStages.Of(model, normalisers, preTokenisers) is { } stages ? () => new FusedWords(stages) : null;
+
+    public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
+    {
+        var before = tokens.Count;
+        for (var rest = piece; !rest.IsEmpty;)
+        {
+            var part = rest[..EndOfPart(rest)];
+            rest = rest[part.Length..];
+            if (TryPart(part, tokens)) { continue; }
+
+            tokens.TakeBackTo(before);
+            stages.Tokenise(piece, working, model, tokens);
+            break;
+        }
+
+        if (text.Length > KeptRoom) { (text, starts, ends) = ([], [], []); }
+    }
+
+    /// <summary>A part ends after a separator; a text without one is one part.</summary>
+    private int EndOfPart(ReadOnlySpan<byte> rest)
+    {
+        if (rest.Length <= PartBytes) { return rest.Length; }
+
+        var last = rest[..PartBytes].LastIndexOfAny(stages.Separators);
+        if (last >= 0) { return last + 1; }
+
+        var next = rest[PartBytes..].IndexOfAny(stages.Separators);
+        return next < 0 ? rest.Length : PartBytes + next + 1;
+    }
+
+    /// <summary>false where a word is not to be taken without its neighbours.</summary>
+    private bool TryPart(ReadOnlySpan<byte> part, TokenSink tokens)
+    {
+        var room = checked(part.Length + (2 * Slack));
+        if (text.Length < room) { (text, starts, ends) = (new byte[room], new int[room], new int[room]); }
+
+        part.CopyTo(text.AsSpan(Slack));
+        text.AsSpan(Slack + part.Length, Slack).Fill((byte)' ');
+        var words = Words(part.Length);
+        ref var first = ref MemoryMarshal.GetArrayDataReference(text);
+        ref var start = ref MemoryMarshal.GetArrayDataReference(starts);
+        ref var end = ref MemoryMarshal.GetArrayDataReference(ends);
+        Span<int> places = stackalloc int[Ahead];
+        for (var from = 0; from < words; from += Ahead)
+        {
+            // The places in the cache are asked from memory for some words at once, so that it is not waited for word by word.
+            var some = Math.Min(Ahead, words - from);
+            for (var i = 0; i < some; i++)
+            {
+                var at = Unsafe.Add(ref start, from + i);
+                places[i] = cache.Place(ref Unsafe.Add(ref first, at), Unsafe.Add(ref end, from + i) - at);
+            }
+
+            ref var ids = ref MemoryMarshal.GetReference(tokens.Reserve(Ahead * MostTokens));
+            var count = 0;
+            for (var i = 0; i < some; i++)
+            {
+                var at = Unsafe.Add(ref start, from + i);
+                var size = Unsafe.Add(ref end, from + i) - at;
+                var found = cache.TryFind(ref Unsafe.Add(ref first, at), size, places[i], ref Unsafe.Add(ref ids, count));
+                count += found;
+                if (found > 0) { continue; }
+
+                tokens.Advance(count);
+                if (!TryNew(at, size, places[i], tokens)) { return false; }
+
+                ids = ref MemoryMarshal.GetReference(tokens.Reserve(Ahead * MostTokens));
+                count = 0;
+            }
+
+            tokens.Advance(count);
+        }
+
+        return true;
+    }
+
+    /// <summary>Lists where each word of the part begins and ends; the spaces behind the part end the last.</summary>
+    private int Words(int length)
+    {
+        ref var first = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(text), Slack);
+        var (begun, ended, goesOn) = (0, 0, 0UL);
+        for (var block = 0; block <= length; block += 64)
+        {
+            // The last block may reach behind the spaces: what is found there has no beginning before them.
+            var words = ~(stages.SeparatorsIn(Vector256.LoadUnsafe(ref first, (nuint)block)) | ((ulong)stages.SeparatorsIn(Vector256.LoadUnsafe(ref first, (nuint)block + 32)) << 32));
+            if (length - block < 64) { words &= (1UL << (length - block)) - 1; }
+
+            var before = (words << 1) | goesOn;
+            begun = BitPlaces.List(starts, begun, Slack + block, words & ~before);
+            ended = BitPlaces.List(ends, ended, Slack + block, before & ~words);
+            goesOn = words >> 63;
+        }
+
+        return ended;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryNew(int start, int length, int place, TokenSink tokens)
+    {
+        var word = text.AsSpan(start, length);
+        if (!stages.StandsAlone(word)) { return false; }
+
+        var before = tokens.Count;
+        if (unigram is not null && stages.Prefix is { } prefix && stages.Keeps(word))
+        {
+            // What is written over belongs to words that are done.
+            prefix.CopyTo(text, start - prefix.Length);
+            unigram.Split(text.AsSpan(start - prefix.Length, prefix.Length + length), tokens);
+        }
+        else { stages.Tokenise(word, working, model, tokens); }
+
+        var ids = tokens.Ids[before..];
+        if (ids.Length is > 0 and <= MostTokens) { cache.Add(ref MemoryMarshal.GetReference(word), length, place, ids); }
+
+        return true;
+    }
+}
+
+/// <summary>Places of bits.</summary>
+internal static class BitPlaces
+{
+    /// <summary>Appends the places of the bits, some more than there are each time: how many is hard to foretell, and a wrong guess costs more than the writes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int List(int[] places, int count, int block, ulong bits)
+    {
+        var after = count + BitOperations.PopCount(bits);
+        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), count);
+        while (bits != 0)
+        {
+            for (var i = 0; i < 8; i++)
+            {
+                Unsafe.Add(ref place, i) = block + BitOperations.TrailingZeroCount(bits);
+                bits &= bits - 1;
+            }
+
+            place = ref Unsafe.Add(ref place, 8);
+        }
+
+        return after;
+    }
+}
