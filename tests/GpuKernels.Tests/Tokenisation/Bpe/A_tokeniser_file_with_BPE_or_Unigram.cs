@@ -32,6 +32,27 @@ public class A_tokeniser_file_with_BPE_or_Unigram
     }
 
     [Theory]
+    [InlineData("NFC")]
+    [InlineData("NFKC")]
+    public void gives_word_by_word_what_the_stages_give(string normaliser)
+    {
+        var file = JsonNode.Parse(Fixture.File("unigram"))!;
+        file["normalizer"] = JsonNode.Parse($$"""{"type": "{{normaliser}}"}""");
+        var tokeniser = Tokeniser.Load(Encoding.UTF8.GetBytes(file.ToJsonString()));
+        var packed = new PackedTokens();
+        for (var scalar = 0; scalar < 0x30000; scalar += 16)
+        {
+            var text = new StringBuilder();
+            foreach (var each in Enumerable.Range(scalar, 16).Where(Rune.IsValid)) { text.Append($"{new Rune(each)} a{new Rune(each)}b e\u0301{new Rune(each)}\n{new Rune(each)}\u0323 "); }
+
+            // With offsets every text takes the stages.
+            var utf8 = Encoding.UTF8.GetBytes(text.ToString());
+            tokeniser.Pack([utf8], packed, threads: 1);
+            Assert.Equal(tokeniser.Encode(utf8).Ids, packed[0].ToArray());
+        }
+    }
+
+    [Theory]
     [InlineData("bytes", "model.dropout", "0.1", "model.dropout is not null")]
     [InlineData("bytes", "model.merges", "[\"a b c\"]", "model.merges[0] is not two tokens")]
     [InlineData("bytes", "model.merges", "[[\"a\", \"nope\"]]", "'nope'")]
