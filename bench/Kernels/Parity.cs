@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Reflection;
+using System.Text;
 using Platform.GpuKernels.Tokenisation;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
@@ -27,6 +29,16 @@ internal static class Parity
                     var encoded = aligned.Encode(text);
                     return [.. encoded.Ids, .. encoded.ScalarOffsets.SelectMany(offset => new[] { offset.Start, offset.End })];
                 });
+            case ["tokenizer", var file, "whole"]:
+                var paired = Tokeniser.Load(file);
+                return Compare(text =>
+                {
+                    var middle = MiddleOf(text);
+                    var encoded = paired.Encode(text.AsSpan(0, middle), text.AsSpan(middle));
+                    return [.. Everything(encoded), .. Decoded(paired, encoded, true), .. Decoded(paired, encoded, false)];
+                });
+            case ["resources", var library, var folder]:
+                return Unpack(library, folder);
             case ["tokenizer", var file, _]:
                 var tokeniser = Tokeniser.Load(file);
                 var packed = new PackedTokens();
@@ -36,9 +48,46 @@ internal static class Parity
                     return packed.Ids.ToArray();
                 });
             default:
-                Console.Error.WriteLine("parity tiktoken NAME RANKFILE | parity tokenizer FILE offsets|ids");
+                Console.Error.WriteLine("parity tiktoken NAME RANKFILE | parity tokenizer FILE offsets|whole|ids | parity resources DLL FOLDER");
                 return 2;
         }
+    }
+
+    private static IEnumerable<int> Everything(TokenisedText text) =>
+    [
+        .. text.Ids, .. text.TypeIds, .. text.SpecialMask.Select(mask => (int)mask), .. text.AttentionMask.Select(mask => (int)mask),
+        .. text.ScalarOffsets.SelectMany(offset => new[] { offset.Start, offset.End }), .. text.WordIds,
+    ];
+
+    private static IEnumerable<int> Decoded(Tokeniser tokeniser, TokenisedText text, bool skipSpecialTokens) =>
+        Encoding.UTF8.GetBytes(tokeniser.Decode(text.Ids, skipSpecialTokens)).Select(value => (int)value);
+
+    /// <summary>Where the second half of the characters begins.</summary>
+    private static int MiddleOf(byte[] text)
+    {
+        var left = text.Count(value => (value & 0xC0) != 0x80) / 2;
+        var at = 0;
+        for (; left > 0; left--)
+        {
+            at++;
+            while (at < text.Length && (text[at] & 0xC0) == 0x80) { at++; }
+        }
+
+        return at;
+    }
+
+    /// <summary>The files that a library carries, by their last two names (vocab.txt): some packages have their models in them.</summary>
+    private static int Unpack(string library, string folder)
+    {
+        var assembly = Assembly.LoadFile(Path.GetFullPath(library));
+        foreach (var name in assembly.GetManifestResourceNames())
+        {
+            using var resource = assembly.GetManifestResourceStream(name)!;
+            using var file = File.Create(Path.Combine(folder, string.Join('.', name.Split('.')[^2..])));
+            resource.CopyTo(file);
+        }
+
+        return 0;
     }
 
     private static int Compare(Func<byte[], int[]> encode)

@@ -1,5 +1,6 @@
 // Records of npm's tokenizers: `node huggingface.mjs KIND|FILE.json json|corpora|codepoints|hostile|fuzz [CASES [SEED]]`; run by bench/parity/run-tokenizers.
-// After the ids of a text, each token's start and end in Unicode scalar values follow where the kind's name ends in +offsets.
+// After the ids of a text, each token's start and end in Unicode scalar values follow where the kind's name ends in +offsets; +whole has all that a pair of the text's halves
+// becomes, and its decoded text.
 import { createRequire } from "node:module";
 import { readFileSync, writeSync } from "node:fs";
 import { codePoints, corpora, fuzz, hostile, Random } from "./texts.mjs";
@@ -12,7 +13,7 @@ process.env.TOKENIZERS_PARALLELISM = "false";
 const require = createRequire(import.meta.url);
 const { Tokenizer } = require("tokenizers");
 const [kind, what, cases = "10000000", seed = "1"] = process.argv.slice(2);
-const [name, offsets] = kind.split("+");
+const [name, how = "ids"] = kind.split("+");
 
 const words = () => vocabulary([...corpora(3, 60_000)].map(([, text]) => text), 30_000);
 const stages = change => { const file = bert(words()); Object.assign(file, change); return file; };
@@ -60,19 +61,37 @@ export const kinds = {
     },
 };
 
-const file = name.endsWith(".json") ? JSON.parse(readFileSync(name)) : kinds[name]();
+const isFile = name.endsWith(".json");
+const file = isFile ? readFileSync(name, "utf8") : JSON.stringify(kinds[name]());
 if (what === "json") {
-    const bytes = Buffer.from(JSON.stringify(file));
+    const bytes = Buffer.from(file);
     for (let at = 0; at < bytes.length;) { at += writeSync(1, bytes, at); }
     process.exit(0);
 }
 
-const reference = Tokenizer.fromString(JSON.stringify(file));
+const reference = Tokenizer.fromString(file);
+const everything = encoding => [
+    ...encoding.getIds(), ...encoding.getTypeIds(), ...encoding.getSpecialTokensMask(), ...encoding.getAttentionMask(), ...encoding.getOffsets().flat(),
+    ...encoding.getWordIds().map(word => word ?? -1),
+];
+const halves = text => { const letters = [...text]; const middle = letters.length >> 1; return [letters.slice(0, middle).join(""), letters.slice(middle).join("")]; };
 let batch = [];
 async function flush() {
-    const encodings = await reference.encodeBatch(batch);
-    batch.forEach((text, i) => record(text, offsets ? [...encodings[i].getIds(), ...encodings[i].getOffsets().flat()] : encodings[i].getIds()));
+    if (batch.length === 0) { return; }
+    const encodings = how === "whole" ? await Promise.all(batch.map(text => reference.encode(...halves(text)))) : await reference.encodeBatch(batch);
+    const decoded = how === "whole" ? [await reference.decodeBatch(encodings.map(each => each.getIds()), true), await reference.decodeBatch(encodings.map(each => each.getIds()), false)] : [];
+    batch.forEach((text, i) => record(text, how === "ids" ? encodings[i].getIds()
+        : how === "offsets" ? [...encodings[i].getIds(), ...encodings[i].getOffsets().flat()]
+            : [...everything(encodings[i]), ...decoded.flatMap(texts => [...Buffer.from(texts[i])])]));
     batch = [];
+}
+
+// The file's own tokens, as they are and as texts have them, so that fuzz meets them.
+const spelled = isFile ? own(JSON.parse(file)) : undefined;
+function own({ added_tokens: tokens, model: { vocab } }) {
+    const random = new Random(7);
+    const words = Array.isArray(vocab) ? vocab.map(([piece]) => piece) : Object.keys(vocab);
+    return [...tokens.map(token => token.content), ...Array.from({ length: 3000 }, () => random.of(words)).flatMap(word => [word, word.replace(/^##/, "").replaceAll("\u0120", " ").replaceAll("\u2581", " ")])];
 }
 async function emit(text) {
     if (batch.push(text) >= 1000 || text.length > 10_000) { await flush(); }
@@ -81,7 +100,7 @@ switch (what) {
     case "corpora": for (const [, text] of corpora(Number(seed), 400_000)) { await emit(text); } break;
     case "codepoints": for (const text of codePoints()) { await emit(text); } break;
     case "hostile": for (const length of [1, 2, 15, 16, 17, 47, 48, 63, 64, 65, 99, 100, 101, 102, 1000, 100_000]) { for (const text of hostile(length)) { await emit(text); } } break;
-    case "fuzz": { const random = new Random(Number(seed)); for (let i = 0; i < Number(cases); i++) { await emit(fuzz(random)); } break; }
+    case "fuzz": { const random = new Random(Number(seed)); for (let i = 0; i < Number(cases); i++) { await emit(fuzz(random, spelled)); } break; }
     default: throw new Error(`unknown: ${what}`);
 }
 await flush();

@@ -53,12 +53,12 @@ const fragments = [
     "\u2581", "\u2581a", "\u2581\u2581", "\u010a", "\u0120", "\u0120a", "\ufffd", "\uffff", "<unk>", "<s>", "</s>", "<0x41>", "<|endoftext|>",
 ];
 
-/** A short text of fragments that lie near the borders of the patterns' classes, of words of a script, or of any code points. */
-export function fuzz(random) {
+/** A short text of fragments that lie near the borders of the patterns' classes, of words of a script, or of any code points; and one of <paramref name="more"/> now and then. */
+export function fuzz(random, more) {
     let text = "";
     const kind = random.below(8);
     for (let n = random.below(kind === 0 ? 40 : 12); n >= 0; n--) {
-        text += kind === 1 ? codePoint(random) : kind === 2 && random.below(2) ? word(random, random.of(scripts)) : random.of(fragments);
+        text += more && random.below(4) === 0 ? random.of(more) : kind === 1 ? codePoint(random) : kind === 2 && random.below(2) ? word(random, random.of(scripts)) : random.of(fragments);
     }
     return text;
 }

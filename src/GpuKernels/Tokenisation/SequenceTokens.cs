@@ -3,19 +3,22 @@ using Platform.GpuKernels.Tokenisation.Unicode;
 namespace Platform.GpuKernels.Tokenisation;
 
 /// <summary>The tokens of one text, or of several joined, while they are cut, put in a template and padded; with what was cut off.</summary>
-internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int End)[] Bytes, (int Start, int End)[] Scalars, byte[] Special, byte[] Attention)
+internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int End)[] Bytes, (int Start, int End)[] Scalars, int[] Words, byte[] Special, byte[] Attention)
 {
+    private const int NoWord = -1;
+
     public List<SequenceTokens> Overflow { get; private set; } = [];
 
     public int Count => Ids.Length;
 
-    public static SequenceTokens Empty { get; } = new([], [], [], [], [], []);
+    public static SequenceTokens Empty { get; } = new([], [], [], [], [], [], []);
 
     public static SequenceTokens OfSpecial(TemplatePart part) => new(
         part.Ids,
         Filled(part.Ids.Length, part.TypeId),
         new (int, int)[part.Ids.Length],
         new (int, int)[part.Ids.Length],
+        Filled(part.Ids.Length, NoWord),
         Filled(part.Ids.Length, (byte)1),
         Filled(part.Ids.Length, (byte)1));
 
@@ -83,12 +86,13 @@ internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int 
             Filled(missing, padding.TypeId),
             new (int, int)[missing],
             new (int, int)[missing],
+            Filled(missing, NoWord),
             Filled(missing, (byte)1),
             new byte[missing]);
         return (padding.Side == Side.Left ? filler.Plain(this) : Plain(filler)) with { Overflow = overflow };
     }
 
-    public TokenisedText Result() => new(Ids, TypeIds, Bytes, Scalars, Special, Attention, [.. Overflow.Select(part => part.Result())]);
+    public TokenisedText Result() => new(Ids, TypeIds, Bytes, Scalars, Words, Special, Attention, [.. Overflow.Select(part => part.Result())]);
 
     /// <summary>
     /// Takes white space out of the offsets at both ends of a token, as it is spelled: a byte-level model spells a space as U+0120. A space that was put before the
@@ -138,13 +142,14 @@ internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int 
     }
 
     private SequenceTokens Slice(int start, int end) =>
-        new(Ids[start..end], TypeIds[start..end], Bytes[start..end], Scalars[start..end], Special[start..end], Attention[start..end]);
+        new(Ids[start..end], TypeIds[start..end], Bytes[start..end], Scalars[start..end], Words[start..end], Special[start..end], Attention[start..end]);
 
     private SequenceTokens Plain(SequenceTokens next) => new(
         [.. Ids, .. next.Ids],
         [.. TypeIds, .. next.TypeIds],
         [.. Bytes, .. next.Bytes],
         [.. Scalars, .. next.Scalars],
+        [.. Words, .. next.Words],
         [.. Special, .. next.Special],
         [.. Attention, .. next.Attention]);
 }

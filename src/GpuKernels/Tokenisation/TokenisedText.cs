@@ -5,6 +5,7 @@ namespace Platform.GpuKernels.Tokenisation;
 /// <param name="TypeIds">Which text a token is of, as the model was taught: mostly 0, and 1 for the second of a pair.</param>
 /// <param name="ByteOffsets">The range of the original UTF-8 that a token stands for; (0, 0) where none.</param>
 /// <param name="ScalarOffsets">The same in Unicode scalar values, as Hugging Face's tokenizers gives it.</param>
+/// <param name="WordIds">Which piece of its text a token is of, counted from 0 as the pre-tokeniser cut them; -1 where none.</param>
 /// <param name="SpecialMask">1 for a token that the post-processor or the padding added, else 0.</param>
 /// <param name="AttentionMask">0 for padding, else 1.</param>
 /// <param name="Overflow">What truncation cut off, in parts that overlap by the stride, each with its special tokens.</param>
@@ -13,6 +14,7 @@ public sealed record TokenisedText(
     int[] TypeIds,
     (int Start, int End)[] ByteOffsets,
     (int Start, int End)[] ScalarOffsets,
+    int[] WordIds,
     byte[] SpecialMask,
     byte[] AttentionMask,
     IReadOnlyList<TokenisedText> Overflow);

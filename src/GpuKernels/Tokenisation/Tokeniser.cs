@@ -276,6 +276,7 @@ public sealed class Tokeniser
             SequenceTokens.Filled(bytes.Length, typeId),
             bytes,
             Scalars(valid, bytes),
+            Words(worker),
             new byte[bytes.Length],
             SequenceTokens.Filled(bytes.Length, (byte)1));
         GiveBack(worker);
@@ -284,6 +285,19 @@ public sealed class Tokeniser
         for (var i = 0; i < bytes.Length && repaired is not null; i++) { bytes[i] = (repaired.Original(bytes[i].Start), repaired.Original(bytes[i].End)); }
 
         return made;
+    }
+
+    private static int[] Words(TokeniserWorker worker)
+    {
+        var words = new int[worker.Tokens.Count];
+        var at = 0;
+        for (var word = 0; word < worker.WordEnds.Count; word++)
+        {
+            words.AsSpan(at..worker.WordEnds[word]).Fill(word);
+            at = worker.WordEnds[word];
+        }
+
+        return words;
     }
 
     /// <summary>Counts the characters before each offset.</summary>

@@ -12,9 +12,13 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
     private readonly IPieceTokeniser? fused = pipeline.NewFused?.Invoke();
     private WorkingText working = new();
     private TokenSink ofPiece = new();
+    private readonly List<int> wordEnds = [];
 
     /// <summary>The tokens of the last text; offsets are bytes of the text.</summary>
     public TokenSink Tokens { get; private set; } = new();
+
+    /// <summary>For each piece of the last text, how many tokens there are up to its end; only where offsets were asked for.</summary>
+    public IReadOnlyList<int> WordEnds => wordEnds;
 
     /// <summary>Tokenises a text.</summary>
     /// <param name="text">Valid UTF-8.</param>
@@ -23,6 +27,7 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
         if (Math.Max(working.Room, Tokens.Room) > KeptRoom) { (working, ofPiece, Tokens) = (new(), new(), new()); }
 
         Tokens.Clear(offsets);
+        wordEnds.Clear();
         var raw = pipeline.Added.Raw;
         var done = 0;
         if (raw.MayMatch(text))
@@ -34,6 +39,8 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
                 var start = Math.Max(match.Start, done);
                 Segment(text[done..start], done, offsets);
                 Tokens.Add(match.Token.Id, start, match.End);
+                if (offsets) { wordEnds.Add(Tokens.Count); }
+
                 done = match.End;
                 from = match.Next;
             }
@@ -69,6 +76,8 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
             {
                 var (start, end) = offsets ? working.Original(piece.Start, piece.End) : default;
                 Tokens.Add(piece.Token, start, end);
+                if (offsets) { wordEnds.Add(Tokens.Count); }
+
                 continue;
             }
 
@@ -86,6 +95,8 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
                 var (start, end) = to > from ? working.Original(piece.Start + from, piece.Start + to) : (piece.OriginalStart + from, piece.OriginalStart + from);
                 Tokens.Add(ofPiece.Ids[i], start, end);
             }
+
+            wordEnds.Add(Tokens.Count);
         }
     }
 }

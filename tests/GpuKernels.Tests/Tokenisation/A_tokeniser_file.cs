@@ -30,4 +30,16 @@ public class A_tokeniser_file
         Assert.Equal([0, 2, 5, 0, 0, 2], tokens.Starts);
         Assert.Equal([2, 5, 9, 9, 2, 3], tokens.Ends);
     }
+
+    [Fact]
+    public void says_of_which_word_each_token_is()
+    {
+        var tokeniser = Tokeniser.Load(System.Text.Encoding.UTF8.GetBytes("""
+            {"pre_tokenizer":{"type":"BertPreTokenizer"},
+             "post_processor":{"type":"BertProcessing","sep":["[SEP]",6],"cls":["[CLS]",5]},
+             "model":{"type":"WordPiece","vocab":{"[UNK]":0,"un":1,"##aff":2,"##able":3,"!":4,"[CLS]":5,"[SEP]":6}}}
+            """));
+        Assert.Equal([-1, 0, 0, 0, 1, 2, -1], tokeniser.Encode("unaffable! un"u8).WordIds);
+        Assert.Equal([-1, 0, -1, 0, 1, -1], tokeniser.Encode("un"u8, "un!"u8).WordIds);
+    }
 }
