@@ -25,7 +25,13 @@ public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPre
 public sealed class EmbeddingModel : IDisposable
 {
     /// <summary>Texts that are tokenised before they are encoded; memory for their tokens is bounded by it.</summary>
-    private const int TextsAtATime = 512;
+    internal const int TextsAtATime = 512;
+
+    /// <summary>Tokens of a batch that keep each thread busy: four of the encoder's chunks, so that one slow thread does not leave the others waiting long.</summary>
+    private const int EncodedAtATime = 4 * TransformerEncoder.ChunkTokens;
+
+    /// <summary>As many of a static embedding take a thread about a millisecond.</summary>
+    private const int SummedAtATime = 16 * 1024;
 
     private readonly SentenceTransformer _layout;
     private readonly Tokeniser _tokeniser;
@@ -60,6 +66,9 @@ public sealed class EmbeddingModel : IDisposable
 
     /// <summary>Whether it sees a text as a bag of tokens, without their order.</summary>
     public bool IsStatic => _static is not null;
+
+    /// <summary>Tokens of a batch that keep all threads busy and not long.</summary>
+    internal int BatchTokens => _threads * (IsStatic ? SummedAtATime : EncodedAtATime);
 
     private int Width => _encoder?.Config.HiddenSize ?? _static!.Dimension;
 
@@ -101,6 +110,7 @@ public sealed class EmbeddingModel : IDisposable
     {
         if (texts.Count > EmbeddingLimits.Texts) { throw new ArgumentException($"{texts.Count} texts were given; {EmbeddingLimits.Texts} are embedded at a time.", nameof(texts)); }
 
+        LengthOf(texts);
         Enter();
         try
         {
@@ -111,7 +121,7 @@ public sealed class EmbeddingModel : IDisposable
                 cancellation.ThrowIfCancellationRequested();
                 var some = Math.Min(TextsAtATime, texts.Count - first);
                 Tokenise([.. Enumerable.Range(first, some).Select(text => texts[text])], purpose, packed);
-                EmbedPacked(packed, vectors.AsMemory(first, some), cancellation);
+                EmbedTokens(packed, vectors.AsMemory(first, some), cancellation);
             }
 
             return vectors;
@@ -138,17 +148,34 @@ public sealed class EmbeddingModel : IDisposable
     {
         var prompt = Prompt(purpose);
         var bytes = new ReadOnlyMemory<byte>[texts.Count];
-        for (var i = 0; i < bytes.Length; i++)
-        {
-            if (texts[i].Length > TextLimits.TextBytes / 3) { throw new ArgumentException($"Text {i} has {texts[i].Length} UTF-16 units; {TextLimits.TextBytes / 3} are embedded at most.", nameof(texts)); }
-
-            bytes[i] = Encoding.UTF8.GetBytes(prompt + texts[i]);
-        }
+        for (var i = 0; i < bytes.Length; i++) { bytes[i] = Encoding.UTF8.GetBytes(prompt + texts[i]); }
 
         _tokeniser.Pack(bytes, into, _encode, _threads);
     }
 
-    internal unsafe void EmbedPacked(PackedTokens packed, Memory<float[]> vectors, CancellationToken cancellation)
+    /// <summary>UTF-16 units of all together.</summary>
+    /// <exception cref="ArgumentException">One is longer than <see cref="TextLimits.TextBytes"/> can be.</exception>
+    internal static long LengthOf(IReadOnlyList<string> texts)
+    {
+        var length = 0L;
+        for (var i = 0; i < texts.Count; i++)
+        {
+            if (texts[i].Length > TextLimits.TextBytes / 3) { throw new ArgumentException($"Text {i} has {texts[i].Length} UTF-16 units; {TextLimits.TextBytes / 3} are embedded at most.", nameof(texts)); }
+
+            length += texts[i].Length;
+        }
+
+        return length;
+    }
+
+    internal void EmbedPacked(PackedTokens packed, Memory<float[]> vectors, CancellationToken cancellation)
+    {
+        Enter();
+        try { EmbedTokens(packed, vectors, cancellation); }
+        finally { Leave(); }
+    }
+
+    private unsafe void EmbedTokens(PackedTokens packed, Memory<float[]> vectors, CancellationToken cancellation)
     {
         for (var text = 0; text < packed.Count; text++) { vectors.Span[text] = new float[Dimension]; }
 
