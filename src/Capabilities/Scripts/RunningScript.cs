@@ -90,13 +90,18 @@ internal sealed partial class RunningScript(SandboxTier tier, ScriptLimits limit
         }
     }
 
-    /// <summary>After the script's own shell has ended: kills what it left behind. From here on nothing is asked or killed any more: the number may soon be another process's.</summary>
+    /// <summary>
+    /// After the script's own shell has ended: kills what it left behind, and looks at its folder a last time, since a script may fill it between two looks of a watchdog that waits for a processor.
+    /// From here on nothing is asked or killed any more: the number may soon be another process's.
+    /// </summary>
     public void Sweep()
     {
         lock (gate)
         {
-            if (!ended && tier == SandboxTier.Landlock) { _ = Signal(-Pid, Sigkill); }
+            if (ended) { return; }
             ended = true;
+            if (tier == SandboxTier.Landlock) { _ = Signal(-Pid, Sigkill); }
+            if (Hit == ScriptLimitHit.None && folder is not null && FolderIsFull(folder)) { Hit = ScriptLimitHit.FileSize; }
         }
     }
 
