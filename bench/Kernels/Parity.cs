@@ -117,7 +117,7 @@ internal static class Parity
             }
         }
 
-        Console.WriteLine($"{cases} texts, {bytes} bytes, {tokens} tokens: {(different == 0 ? "all the same" : $"{different} differ")}");
+        Console.WriteLine($"{cases} texts, {bytes} bytes, {tokens} tokens: {(cases == 0 ? "the reference gave none" : different == 0 ? "all the same" : $"{different} differ")}");
         return different == 0 && cases > 0 ? 0 : 1;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Platform.Testing;
 using Platform.Tests.Counting;
 
 namespace Platform.Messaging.Tests;

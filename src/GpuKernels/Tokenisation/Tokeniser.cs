@@ -41,9 +41,6 @@ public sealed class Tokeniser
     /// <summary>What the file asks for between text and tokens; a device does the same where it can.</summary>
     internal TokeniserPipeline Pipeline => pipeline;
 
-    /// <summary>What the file puts around a text.</summary>
-    internal PostProcessor PostProcessor => postProcessor;
-
     /// <summary>What the file asks for.</summary>
     public EncodeOptions Defaults { get; }
 

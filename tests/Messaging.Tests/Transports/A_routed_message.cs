@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Platform.Testing;
 using Platform.Tests.Counting;
 
 namespace Platform.Messaging.Tests;

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Platform.GpuKernels.Embedding;
 using Platform.GpuKernels.Embedding.Batching;
-using Platform.Messaging.Tests;
+using Platform.Testing;
 
 namespace Platform.GpuKernels.Tests.Embedding.Batching;
 
@@ -239,9 +239,11 @@ public sealed class An_embedding_batcher : IDisposable
     /// <summary>Requests are tokenised on other threads before they wait.</summary>
     private static async Task Waiting(EmbeddingBatcher batcher, int texts)
     {
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(Stop);
+        late.CancelAfter(TimeSpan.FromSeconds(30));
         while (batcher.Status.WaitingTexts != texts)
         {
-            Stop.ThrowIfCancellationRequested();
+            late.Token.ThrowIfCancellationRequested();
             await Task.Yield();
         }
     }

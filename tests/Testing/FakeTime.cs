@@ -1,4 +1,4 @@
-namespace Platform.Messaging.Tests;
+namespace Platform.Testing;
 
 /// <summary>A wall clock and a monotonic clock that move only when they are told to, and not always together.</summary>
 public sealed class FakeTime : TimeProvider
