@@ -64,7 +64,7 @@ public sealed class A_script_that_tries_to_get_out(ScriptsEscapeRuns runs) : ICl
         var said = outcome.Result.GetRawText() + outcome.StandardError;
 
         // The total of a folder is looked at, the last time when the script has ended: what it says by then counts for nothing, the run fails by the limit.
-        if (outcome.LimitHit != ScriptLimitHit.FileSize) { Assert.DoesNotContain("ESCAPED", said); }
+        if (!(name is ("fill the folder" or "fill /tmp") && outcome.LimitHit == ScriptLimitHit.FileSize)) { Assert.DoesNotContain("ESCAPED", said); }
         Assert.DoesNotContain(findings.Secret, said);
         Assert.DoesNotContain("\u001b", outcome.StandardError);
         if (outcome.Result.ValueKind == JsonValueKind.String) { Assert.DoesNotContain("\u001b", outcome.Result.GetString()); }
