@@ -23,17 +23,22 @@ internal static class EncodePart
     {
         var peer = double.PositiveInfinity;
         Peer(ref peer);
-        var results = new List<(string Name, double Milliseconds)>();
+        var results = new List<(string Name, double Milliseconds, double Exact, double Mebibytes)>();
         var directory = Directory.CreateTempSubdirectory("encode-").FullName;
         try
         {
             Write(directory);
             foreach (var kernels in CpuKernels.All())
             {
+                var exact = 0.0;
                 foreach (var precision in Enum.GetValues<WeightPrecision>())
                 {
                     using var encoder = new TransformerEncoder(EncoderConfig.Read(ModelJson.ReadObject(directory, "config.json")!.Value), Safetensors.Open(directory, "model.safetensors"), precision, kernels);
-                    results.Add(($"{kernels.Lanes * 32} bits, weights {precision}", Time(encoder)));
+                    var milliseconds = Time(encoder);
+                    if (precision == WeightPrecision.Float32) { exact = milliseconds; }
+
+                    var path = precision == WeightPrecision.Int8 ? $", {ByteGemm.For(kernels.Lanes).Name}" : "";
+                    results.Add(($"{kernels.Lanes * 32} bits, weights {precision}{path}", milliseconds, exact, encoder.WeightBytes / (1024.0 * 1024)));
                 }
             }
         }
@@ -42,9 +47,9 @@ internal static class EncodePart
         Peer(ref peer);
         output.WriteLine($"encode: 6 layers of 384, {Tokens} tokens a text, one thread");
         if (!double.IsInfinity(peer)) { output.WriteLine($"  {"ONNX Runtime 1.30.0, the faster of plain and fused graph",-60}{peer,8:F2} ms a text"); }
-        foreach (var (name, milliseconds) in results)
+        foreach (var (name, milliseconds, exact, mebibytes) in results)
         {
-            output.WriteLine($"  {name,-60}{milliseconds,8:F2} ms a text  {LinearOperations / milliseconds / 1e6,6:F1} GFLOP/s  {(double.IsInfinity(peer) ? "" : $"{peer / milliseconds:F2} times ONNX Runtime")}");
+            output.WriteLine($"  {name,-60}{milliseconds,8:F2} ms a text  {LinearOperations / milliseconds / 1e6,6:F1} GFLOP/s  {mebibytes,5:F1} MiB  {exact / milliseconds:F2} times Float32  {(double.IsInfinity(peer) ? "" : $"{peer / milliseconds:F2} times ONNX Runtime")}");
         }
     }
 

@@ -58,6 +58,9 @@ internal sealed unsafe class TransformerEncoder : IDisposable
 
     public EncoderConfig Config { get; }
 
+    /// <summary>What the weights of the linear layers take in memory.</summary>
+    public long WeightBytes => _owned.OfType<PackedMatrix>().Sum(matrix => matrix.Bytes);
+
     /// <summary>Floats from token to token of what <see cref="Visit"/> is given.</summary>
     public int Stride { get; }
 

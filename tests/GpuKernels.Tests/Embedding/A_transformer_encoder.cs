@@ -34,11 +34,14 @@ public sealed class A_transformer_encoder
         }
     }
 
-    [Fact]
-    public void gives_a_text_the_same_bits_whatever_it_is_batched_with()
+    [Theory]
+    [InlineData(WeightPrecision.Float32)]
+    [InlineData(WeightPrecision.BFloat16)]
+    [InlineData(WeightPrecision.Int8)]
+    public void gives_a_text_the_same_bits_whatever_it_is_batched_with(WeightPrecision precision)
     {
         using var directory = RandomModel.WriteBert();
-        using var encoder = Open(directory);
+        using var encoder = Open(directory, precision);
         var golden = Golden("bert");
         var texts = Enumerable.Range(0, 40).Select(i => golden[i % 4].Ids[..Math.Min(golden[i % 4].Ids.Length, 1 + (i * 2))]).ToArray();
         var together = Encode(encoder, texts);
@@ -59,17 +62,36 @@ public sealed class A_transformer_encoder
         Assert.Equal(Encode(encoder, [5, 6, 7]).Single(), Encode(other, [5, 6, 7]).Single());
     }
 
+    [Theory]
+    [InlineData("bert", WeightPrecision.BFloat16, 0.9995)]
+    [InlineData("roberta", WeightPrecision.BFloat16, 0.9995)]
+    [InlineData("bert", WeightPrecision.Int8, 0.998)]
+    [InlineData("roberta", WeightPrecision.Int8, 0.998)]
+    public void keeps_the_direction_of_vectors_with_smaller_weights(string model, WeightPrecision precision, double least)
+    {
+        using var directory = Write(model);
+        using var exact = Open(directory);
+        using var rounded = Open(directory, precision);
+        foreach (var text in Golden(model))
+        {
+            var (expected, actual) = (Encode(exact, text.Ids).Single(), Encode(rounded, text.Ids).Single());
+            foreach (var (token, state) in expected.Index()) { Assert.InRange(Cosine(state, actual[token]), least, 0.9999999); }
+
+            Assert.InRange(Cosine(Mean(expected), Mean(actual)), least, 0.9999999);
+        }
+    }
+
     [Fact]
-    public void keeps_the_direction_of_vectors_with_weights_of_16_bits()
+    public void holds_weights_in_a_half_and_in_a_quarter_of_the_memory()
     {
         using var directory = RandomModel.WriteBert();
-        using var exact = Open(directory);
-        using var halved = Open(directory, WeightPrecision.BFloat16);
-        foreach (var text in Golden("bert"))
+        long[] bytes = [.. Enum.GetValues<WeightPrecision>().Select(precision =>
         {
-            var cosine = Cosine(Mean(Encode(exact, text.Ids).Single()), Mean(Encode(halved, text.Ids).Single()));
-            Assert.InRange(cosine, 0.9995, 0.9999999);
-        }
+            using var encoder = Open(directory, precision);
+            return encoder.WeightBytes;
+        })];
+        Assert.InRange((double)bytes[1] / bytes[0], 0.5, 0.53);
+        Assert.InRange((double)bytes[2] / bytes[0], 0.25, 0.3);
     }
 
     [Fact]

@@ -23,8 +23,13 @@ public sealed unsafe class The_cpu_kernels
                 using var output = new NativeBuffer<float>((long)rows * stride);
                 fixed (float* from = input) { matrix.Multiply(from, depth, rows, output.Pointer, stride); }
 
-                // A weight of 16 bits has 8 bits of fraction, so each product is off by 2^-9 at most.
-                var tolerance = precision == WeightPrecision.Float32 ? 1e-6 * depth : depth / 512.0;
+                // A weight of 16 bits has 8 bits of fraction, so each product is off by 2^-9 at most; of 8 bits, by 1/254 of the weight and 2/255 of the input.
+                var tolerance = precision switch
+                {
+                    WeightPrecision.Float32 => 1e-6 * depth,
+                    WeightPrecision.BFloat16 => depth / 512.0,
+                    WeightPrecision.Int8 => depth / 80.0,
+                };
                 for (var row = 0; row < rows; row++)
                 {
                     for (var column = 0; column < columns; column++)
@@ -39,13 +44,16 @@ public sealed unsafe class The_cpu_kernels
         }
     }
 
-    [Fact]
-    public void multiply_to_the_same_bits_in_every_width()
+    [Theory]
+    [InlineData(WeightPrecision.Float32)]
+    [InlineData(WeightPrecision.BFloat16)]
+    [InlineData(WeightPrecision.Int8)]
+    public void multiply_to_the_same_bits_in_every_width(WeightPrecision precision)
     {
         var (input, weights) = (RandomModel.Values("a", 11 * 96, 2), RandomModel.Values("w", 70 * 96, 2));
         var results = CpuKernels.All().Select(kernels =>
         {
-            using var matrix = new PackedMatrix(kernels, 70, 96, WeightPrecision.Float32, (row, values) => weights.AsSpan(row * 96, 96).CopyTo(values), new float[70]);
+            using var matrix = new PackedMatrix(kernels, 70, 96, precision, (row, values) => weights.AsSpan(row * 96, 96).CopyTo(values), new float[70]);
             using var output = new NativeBuffer<float>(11 * CpuKernels.Stride(70));
             fixed (float* from = input) { matrix.Multiply(from, 96, 11, output.Pointer, CpuKernels.Stride(70)); }
 

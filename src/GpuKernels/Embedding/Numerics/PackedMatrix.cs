@@ -12,12 +12,20 @@ internal sealed unsafe class PackedMatrix : IDisposable
     private readonly CpuKernels _kernels;
     private readonly NativeBuffer<float>? _floats;
     private readonly NativeBuffer<ushort>? _halves;
+    private readonly QuantisedMatrix? _quantised;
     private readonly NativeBuffer<float> _bias;
 
     /// <param name="readRow">Row n holds the weights of output n.</param>
     public PackedMatrix(CpuKernels kernels, int outputs, int inputs, WeightPrecision precision, ReadRow readRow, ReadOnlySpan<float> bias)
     {
         (_kernels, Outputs, Inputs) = (kernels, outputs, inputs);
+        if (precision == WeightPrecision.Int8)
+        {
+            _quantised = new QuantisedMatrix(ByteGemm.For(kernels.Lanes), outputs, inputs, readRow, bias);
+            _bias = new NativeBuffer<float>(0);
+            return;
+        }
+
         var columns = kernels.Packed(outputs);
         _bias = new NativeBuffer<float>(CpuKernels.Stride(outputs));
         bias.CopyTo(_bias.Span(0, outputs));
@@ -58,6 +66,9 @@ internal sealed unsafe class PackedMatrix : IDisposable
     public int Outputs { get; }
     public int Inputs { get; }
 
+    /// <summary>What the weights take, with what belongs to them.</summary>
+    public long Bytes => (sizeof(float) * ((_floats?.Length ?? 0) + _bias.Length)) + (sizeof(ushort) * (_halves?.Length ?? 0)) + (_quantised?.Bytes ?? 0);
+
     /// <param name="input">[rows, Inputs] of rows of <paramref name="inputStride"/>.</param>
     /// <param name="output">[rows, Outputs] of rows of <paramref name="outputStride"/>, at least <see cref="CpuKernels.Stride"/> of the outputs.</param>
     public void Multiply(float* input, int inputStride, int rows, float* output, int outputStride)
@@ -67,7 +78,8 @@ internal sealed unsafe class PackedMatrix : IDisposable
             var some = Math.Min(RowBlock, rows - row);
             var from = input + ((long)row * inputStride);
             var to = output + ((long)row * outputStride);
-            if (_floats is not null) { _kernels.Multiply(from, inputStride, some, Inputs, _floats.Pointer, Outputs, _bias.Pointer, to, outputStride); }
+            if (_quantised is not null) { _quantised.Multiply(from, inputStride, some, to, outputStride); }
+            else if (_floats is not null) { _kernels.Multiply(from, inputStride, some, Inputs, _floats.Pointer, Outputs, _bias.Pointer, to, outputStride); }
             else { _kernels.MultiplyHalves(from, inputStride, some, Inputs, _halves!.Pointer, Outputs, _bias.Pointer, to, outputStride); }
         }
     }
@@ -76,6 +88,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
     {
         _floats?.Dispose();
         _halves?.Dispose();
+        _quantised?.Dispose();
         _bias.Dispose();
     }
 

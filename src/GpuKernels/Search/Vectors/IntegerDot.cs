@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Platform.GpuKernels.Embedding.Numerics;
 
 namespace Platform.GpuKernels.Search.Vectors;
 
@@ -58,13 +59,13 @@ internal static unsafe class IntegerDot
         {
             var (a, b, c, d) = (Vector512<int>.Zero, Vector512<int>.Zero, Vector512<int>.Zero, Vector512<int>.Zero);
             var first = rows + (row * (long)stride);
-            for (var at = 0; at < stride; at += 32)
+            for (var at = 0; at < stride; at += 64)
             {
-                var codes = Avx512BW.ConvertToVector512Int16(Vector256.Load(query + at));
-                a += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(first + at)), codes);
-                b += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(first + stride + at)), codes);
-                c += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(first + (2 * stride) + at)), codes);
-                d += Avx512BW.MultiplyAddAdjacent(Avx512BW.ConvertToVector512Int16(Vector256.Load(first + (3 * stride) + at)), codes);
+                var codes = Vector512.Load(query + at);
+                a = ByteProducts.Add(a, Vector512.Load(first + at), codes);
+                b = ByteProducts.Add(b, Vector512.Load(first + stride + at), codes);
+                c = ByteProducts.Add(c, Vector512.Load(first + (2 * stride) + at), codes);
+                d = ByteProducts.Add(d, Vector512.Load(first + (3 * stride) + at), codes);
             }
 
             sums = sums
@@ -80,18 +81,17 @@ internal static unsafe class IntegerDot
         var (a, b, c, d) = (Vector256<int>.Zero, Vector256<int>.Zero, Vector256<int>.Zero, Vector256<int>.Zero);
         var (e, f, g, h) = (Vector256<int>.Zero, Vector256<int>.Zero, Vector256<int>.Zero, Vector256<int>.Zero);
         var last = rows + (4 * (long)stride);
-        for (var at = 0; at < stride; at += 16)
+        for (var at = 0; at < stride; at += 32)
         {
-            // vpmaddubsw would do without widening, but it saturates: 2 * 255 * 127 does not fit 16 bits.
-            var codes = Avx2.ConvertToVector256Int16(Vector128.Load(query + at));
-            a += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(rows + at)), codes);
-            b += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(rows + stride + at)), codes);
-            c += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(rows + (2 * stride) + at)), codes);
-            d += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(rows + (3 * stride) + at)), codes);
-            e += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(last + at)), codes);
-            f += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(last + stride + at)), codes);
-            g += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(last + (2 * stride) + at)), codes);
-            h += Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Vector128.Load(last + (3 * stride) + at)), codes);
+            var codes = Vector256.Load(query + at);
+            a = ByteProducts.Add(a, Vector256.Load(rows + at), codes);
+            b = ByteProducts.Add(b, Vector256.Load(rows + stride + at), codes);
+            c = ByteProducts.Add(c, Vector256.Load(rows + (2 * stride) + at), codes);
+            d = ByteProducts.Add(d, Vector256.Load(rows + (3 * stride) + at), codes);
+            e = ByteProducts.Add(e, Vector256.Load(last + at), codes);
+            f = ByteProducts.Add(f, Vector256.Load(last + stride + at), codes);
+            g = ByteProducts.Add(g, Vector256.Load(last + (2 * stride) + at), codes);
+            h = ByteProducts.Add(h, Vector256.Load(last + (3 * stride) + at), codes);
         }
 
         return SumEach(a, b, c, d, e, f, g, h);
@@ -104,25 +104,12 @@ internal static unsafe class IntegerDot
         {
             var sum = Vector128<int>.Zero;
             var first = rows + (row * (long)stride);
-            for (var at = 0; at < stride; at += 16)
-            {
-                var (low, high) = Vector128.Widen(Vector128.Load(first + at));
-                var (codesLow, codesHigh) = Vector128.Widen(Vector128.Load(query + at));
-                sum += Products(low.AsInt16(), codesLow) + Products(high.AsInt16(), codesHigh);
-            }
+            for (var at = 0; at < stride; at += 16) { sum = ByteProducts.Add(sum, Vector128.Load(first + at), Vector128.Load(query + at)); }
 
             sums = sums.WithElement(row, Vector128.Sum(sum));
         }
 
         return sums;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<int> Products(Vector128<short> left, Vector128<short> right)
-    {
-        var (leftLow, leftHigh) = Vector128.Widen(left);
-        var (rightLow, rightHigh) = Vector128.Widen(right);
-        return (leftLow * rightLow) + (leftHigh * rightHigh);
     }
 
     /// <summary>The sum of each of eight vectors, in their order.</summary>
