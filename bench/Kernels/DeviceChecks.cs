@@ -48,6 +48,30 @@ internal static class DeviceChecks
             }
         }
 
+        // On a card the kernels for warpgroups are those of one architecture; elsewhere they run as the others do.
+        if (accelerator.HasWarpgroups || accelerator.Info.Kind != DeviceKind.Cuda)
+        {
+            Check("hopper: projection", 1e-3, Rows * 2 * Wide, 2, (on, to) =>
+                Hopper.Project(on.Stream, on.Halves(21, Rows * Wide), on.Up<ushort>(Hopper.PackProjection(Bf16.From(On.Values(22, 2 * Wide * Wide)), On.Values(23, 2 * Wide))), to, Rows, 2 * Wide));
+            const int middle = 160;
+            Check("hopper: after attention", 2e-3, Rows * Wide, 2, (on, to) =>
+            {
+                var packed = Hopper.PackAfterAttention(new AfterAttentionWeights
+                {
+                    Output = Bf16.From(On.Values(24, Wide * Wide)),
+                    OutputBias = On.Values(25, Wide),
+                    OutputGain = On.Values(26, Wide),
+                    OutputShift = On.Values(27, Wide),
+                    Up = Bf16.From(On.Values(28, middle * Wide)),
+                    Down = Bf16.From(On.Values(29, middle * Wide)),
+                    DownBias = On.Values(30, Wide),
+                    DownGain = On.Values(31, Wide),
+                    DownShift = On.Values(32, Wide),
+                });
+                Hopper.AfterAttention(on.Stream, on.Halves(33, Rows * Wide), on.Halves(34, Rows * Wide), on.Up<ushort>(packed), on.Floats(35, middle), to, Rows, middle, 1e-12f);
+            });
+        }
+
         foreach (var head in new[] { 32, 64 })
         {
             var tiles = Attention.Tiles(Offsets);
@@ -269,7 +293,7 @@ internal static class DeviceChecks
             Stream.Dispose();
         }
 
-        private static float[] Values(int seed, int count)
+        public static float[] Values(int seed, int count)
         {
             var random = new Random(seed);
             return [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 2)];

@@ -75,7 +75,8 @@ internal static class DevicesPart
         var memory = Transfers(stream, figures, real ? 256 << 20 : 8 << 20);
         var peak = LinearLayers(stream, figures, real);
         AttentionOf(stream, figures, real ? 64 : 1);
-        Encoder(accelerator, directory, figures, real ? 4096 : 2, real ? 5 : 1, peak);
+        Warpgroups(stream, figures, real);
+        Encoder(accelerator, directory, figures, real ? 16_384 : 2, real ? 5 : 1, peak);
         Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
         Search(stream, figures, real ? 10_000_000 : 20_000, memory);
         Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "WordPiece", "tokenise", DeviceChecks.WordPieceFile(30_000));
@@ -133,6 +134,57 @@ internal static class DevicesPart
         using var list = stream.Accelerator.Allocate<int>(tiles, stream);
         var seconds = Best(stream, sequences > 1 ? 20 : 1, () => Attention.Launch(stream, qkv, to, list, tiles.Length / 3, tokens, Width / 32, 32));
         figures.Add("attention", $"attention, {sequences} sequences of {SentenceTokens}, 12 heads of 32", 4.0 * tokens * SentenceTokens * Width / seconds / 1e12, "TFLOP/s");
+    }
+
+    /// <summary>The layers for Hopper, with the weights of six layers in turn, so that they come from memory as in a model.</summary>
+    private static void Warpgroups(AcceleratorStream stream, Figures figures, bool real)
+    {
+        if (real && !stream.Accelerator.HasWarpgroups) { return; }
+
+        const int layers = 6;
+        var rows = real ? stream.Accelerator.Info.ComputeUnits * Hopper.GroupRows : Hopper.GroupRows;
+        var middle = real ? Middle : 2 * Hopper.Part;
+        using var a = Random(stream, 2L * rows * Width, 11);
+        using var residual = Random(stream, 2L * rows * Width, 12);
+        using var to = stream.Accelerator.Allocate(2L * rows * 3 * Width);
+        using var upBias = stream.Accelerator.Allocate<float>(new float[middle], stream);
+        var one = new float[3 * Width];
+        var random = new Random(13);
+        ushort[] Weight(int count) => Bf16.From([.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 0.1f)]);
+        var projections = new MemoryBuffer[layers];
+        var rest = new MemoryBuffer[layers];
+        for (var layer = 0; layer < layers; layer++)
+        {
+            projections[layer] = stream.Accelerator.Allocate<ushort>(Hopper.PackProjection(Weight(3 * Width * Width), one), stream);
+            rest[layer] = stream.Accelerator.Allocate<ushort>(
+                Hopper.PackAfterAttention(new AfterAttentionWeights
+                {
+                    Output = Weight(Width * Width),
+                    OutputBias = one.AsSpan(0, Width),
+                    OutputGain = one.AsSpan(0, Width),
+                    OutputShift = one.AsSpan(0, Width),
+                    Up = Weight(middle * Width),
+                    Down = Weight(middle * Width),
+                    DownBias = one.AsSpan(0, Width),
+                    DownGain = one.AsSpan(0, Width),
+                    DownShift = one.AsSpan(0, Width),
+                }),
+                stream);
+        }
+
+        void Add(string key, string what, double operations, Action<int> work)
+        {
+            var seconds = Best(stream, real ? 20 : 1, () =>
+            {
+                for (var layer = 0; layer < layers; layer++) { work(layer); }
+            }) / layers;
+            figures.Add(key, what, operations / seconds / 1e12, "TFLOP/s");
+        }
+
+        Add("hopper/qkv", $"for warpgroups: queries, keys, values of {rows} tokens", 6.0 * rows * Width * Width, layer => Hopper.Project(stream, a, projections[layer], to, rows, 3 * Width));
+        Add("hopper/after", $"for warpgroups: what follows attention, of {rows} tokens", (2.0 * rows * Width * Width) + (4.0 * rows * Width * middle), layer =>
+            Hopper.AfterAttention(stream, a, residual, rest[layer], upBias, to, rows, middle, 1e-12f));
+        foreach (var buffer in (MemoryBuffer[])[.. projections, .. rest]) { buffer.Dispose(); }
     }
 
     private static void Encoder(Accelerator accelerator, string directory, Figures figures, int sentences, int rounds, double peak)

@@ -17,6 +17,9 @@ internal abstract class Accelerator(DeviceInfo info) : IDisposable
 
     public DeviceInfo Info { get; } = info;
 
+    /// <summary>Whether its tensor cores work for warpgroups (NVIDIA's Hopper, and no other architecture): what the module hopper is for.</summary>
+    public virtual bool HasWarpgroups => false;
+
     /// <summary>New memory, its content undefined.</summary>
     /// <param name="bytes">1 .. <see cref="BufferBytes"/>.</param>
     public MemoryBuffer Allocate(long bytes)
@@ -110,7 +113,8 @@ internal abstract class Kernel(string name) : IDisposable
 /// <param name="GroupSize">Work items of a group: what the kernel's source requires.</param>
 /// <param name="Y">Groups along the second axis, at most 65,535 (CUDA's limit).</param>
 /// <param name="Z">Groups along the third axis, at most 65,535.</param>
-internal readonly record struct LaunchGrid(int X, int GroupSize, int Y = 1, int Z = 1)
+/// <param name="LocalBytes">Of CUDA, the bytes of local memory that the kernel leaves to its launch, where they are more than it may declare (48 KB).</param>
+internal readonly record struct LaunchGrid(int X, int GroupSize, int Y = 1, int Z = 1, int LocalBytes = 0)
 {
     /// <summary>CUDA's limit on a group, and what every OpenCL device for which we build allows.</summary>
     public const int MaxGroupSize = 1024;

@@ -12,6 +12,9 @@ internal sealed class DeviceEncoder : IDisposable
     /// <summary>Tokens that go through all layers together: at a width of 384 their widest activations, 25 MB, stay in a large card's second cache.</summary>
     public const int BatchTokens = 8192;
 
+    /// <summary>A batch of less than a third of the device's groups is done sooner by kernels that share its rows among all of them.</summary>
+    private const int PackedFrom = 3;
+
     /// <summary>Graphs that are kept; with their buckets' sizes rounded to powers of two there are rarely so many.</summary>
     private const int Graphs = 64;
 
@@ -20,11 +23,14 @@ internal sealed class DeviceEncoder : IDisposable
     private readonly Tables _tables;
     private readonly Norm _embeddingNorm;
     private readonly Layer[] _layers;
+    private readonly PackedLayer[] _packed = [];
+    private readonly int _batchTokens = BatchTokens;
     private readonly Lane[] _lanes;
 
     /// <param name="file">Read here and not kept.</param>
+    /// <param name="warpgroups">Whether large batches go by the kernels of <see cref="Hopper"/>; null: where the device is made for them.</param>
     /// <exception cref="DeviceException">The device has not the memory, or refuses a kernel.</exception>
-    public DeviceEncoder(Accelerator accelerator, EncoderConfig config, Safetensors file)
+    public DeviceEncoder(Accelerator accelerator, EncoderConfig config, Safetensors file, bool? warpgroups = null)
     {
         if (Refuse(config) is { } reason) { throw new ArgumentException($"The model cannot run on a device: {reason}", nameof(config)); }
 
@@ -43,6 +49,13 @@ internal sealed class DeviceEncoder : IDisposable
                 Halves(file.Get($"{prefix}embeddings.token_type_embeddings.weight", config.TokenTypes, width)));
             _embeddingNorm = ReadNorm(file, $"{prefix}embeddings.LayerNorm");
             _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => ReadLayer(file, $"{prefix}encoder.layer.{layer}."))];
+            if ((warpgroups ?? accelerator.HasWarpgroups) && Hopper.Takes(width, config.IntermediateSize))
+            {
+                _packed = [.. Enumerable.Range(0, config.Layers).Select(layer => PackLayer(file, $"{prefix}encoder.layer.{layer}."))];
+
+                // Every group of the device has its rows, once.
+                _batchTokens = Math.Max(1, accelerator.Info.ComputeUnits) * Hopper.GroupRows;
+            }
         }
         catch
         {
@@ -91,7 +104,7 @@ internal sealed class DeviceEncoder : IDisposable
         for (int first = 0, last; first < starts.Length - 1; first = last)
         {
             last = first + 1;
-            while (last < starts.Length - 1 && starts[last + 1] - starts[first] <= BatchTokens) { last++; }
+            while (last < starts.Length - 1 && starts[last + 1] - starts[first] <= _batchTokens) { last++; }
             if (running.Count == _lanes.Length) { Finish(running.Dequeue(), vectors); }
 
             var lane = _lanes[turn++ % _lanes.Length];
@@ -132,8 +145,17 @@ internal sealed class DeviceEncoder : IDisposable
     {
         int width = Config.HiddenSize, middle = Config.IntermediateSize;
         Rows.Embed(stream, a.Ids, a.Positions, a.Types, _tables.Words, _tables.Positions, _tables.Types, _embeddingNorm.Gain, _embeddingNorm.Shift, a.States, tokens, width, Config.LayerNormEpsilon);
-        foreach (var layer in _layers)
+        for (var i = 0; i < _layers.Length; i++)
         {
+            var layer = _layers[i];
+            if (_packed.Length != 0 && tokens >= _batchTokens / PackedFrom)
+            {
+                Hopper.Project(stream, a.States, _packed[i].QueriesKeysValues, a.Wide, tokens, 3 * width);
+                Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize);
+                Hopper.AfterAttention(stream, a.Context, a.States, _packed[i].AfterAttention, layer.Intermediate.Bias, a.States, tokens, middle, Config.LayerNormEpsilon);
+                continue;
+            }
+
             Gemm.Launch(stream, Epilogue.Plain, a.States, layer.QueriesKeysValues.Weight, layer.QueriesKeysValues.Bias, a.States, a.Wide, tokens, 3 * width, width);
             Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize);
             Gemm.Launch(stream, Epilogue.Residual, a.Context, layer.AttentionOutput.Weight, layer.AttentionOutput.Bias, a.States, a.Sum, tokens, width, width);
@@ -183,15 +205,56 @@ internal sealed class DeviceEncoder : IDisposable
             ReadNorm(file, $"{name}output.LayerNorm"));
     }
 
+    private PackedLayer PackLayer(Safetensors file, string name)
+    {
+        int width = Config.HiddenSize, middle = Config.IntermediateSize;
+        string[] parts = [.. ((string[])["query", "key", "value"]).Select(part => $"{name}attention.self.{part}")];
+        float[] Vector(string tensor, int length) => Values(file.Get(tensor, length));
+        ushort[] Matrix(string tensor, int rows, int columns) => Bf16.From(Values(file.Get(tensor, rows, columns)));
+        var (outputGain, outputShift) = NormNames(file, $"{name}attention.output.LayerNorm");
+        var (downGain, downShift) = NormNames(file, $"{name}output.LayerNorm");
+        return new PackedLayer(
+            Up(Hopper.PackProjection([.. parts.SelectMany(part => Matrix($"{part}.weight", width, width))], [.. parts.SelectMany(part => Vector($"{part}.bias", width))])),
+            Up(Hopper.PackAfterAttention(new AfterAttentionWeights
+            {
+                Output = Matrix($"{name}attention.output.dense.weight", width, width),
+                OutputBias = Vector($"{name}attention.output.dense.bias", width),
+                OutputGain = Vector(outputGain, width),
+                OutputShift = Vector(outputShift, width),
+                Up = Matrix($"{name}intermediate.dense.weight", middle, width),
+                Down = Matrix($"{name}output.dense.weight", width, middle),
+                DownBias = Vector($"{name}output.dense.bias", width),
+                DownGain = Vector(downGain, width),
+                DownShift = Vector(downShift, width),
+            })));
+
+        static float[] Values(Tensor tensor)
+        {
+            var values = new float[tensor.Elements];
+            tensor.CopyTo(0, values);
+            return values;
+        }
+
+        MemoryBuffer Up(ushort[] packed)
+        {
+            var buffer = _accelerator.Allocate<ushort>(packed, _lanes[0].Stream);
+            _owned.Add(buffer);
+            return buffer;
+        }
+    }
+
     private Linear ReadLinear(Safetensors file, string name, int outputs, int inputs) =>
         new(Halves(file.Get($"{name}.weight", outputs, inputs)), Floats(file.Get($"{name}.bias", outputs)));
 
     private Norm ReadNorm(Safetensors file, string name)
     {
-        // Before 2018 ended they were called gamma and beta, and some files still have that.
-        var old = file.Find($"{name}.weight") is null && file.Find($"{name}.gamma") is not null;
-        return new Norm(Floats(file.Get($"{name}.{(old ? "gamma" : "weight")}", Config.HiddenSize)), Floats(file.Get($"{name}.{(old ? "beta" : "bias")}", Config.HiddenSize)));
+        var (gain, shift) = NormNames(file, name);
+        return new Norm(Floats(file.Get(gain, Config.HiddenSize)), Floats(file.Get(shift, Config.HiddenSize)));
     }
+
+    /// <summary>Before 2018 ended they were called gamma and beta, and some files still have that.</summary>
+    private static (string Gain, string Shift) NormNames(Safetensors file, string name) =>
+        file.Find($"{name}.weight") is null && file.Find($"{name}.gamma") is not null ? ($"{name}.gamma", $"{name}.beta") : ($"{name}.weight", $"{name}.bias");
 
     /// <summary>Tensors one behind the other, in bf16; a part at a time, since a table of words may have gigabytes.</summary>
     private MemoryBuffer Halves(params ReadOnlySpan<Tensor> tensors)
@@ -256,7 +319,7 @@ internal sealed class DeviceEncoder : IDisposable
             var tiles = Attention.Tiles(offsets);
 
             // A graph's sizes are fixed, so they are rounded up: rows beyond the tokens are computed and never read, tiles and sequences beyond are empty.
-            var bucket = (Tokens: Bucket(tokens, 64), Tiles: Bucket(tiles.Length / 3, 8), Sequences: Bucket(sequences, 8));
+            var bucket = (Tokens: Math.Max(tokens, Math.Min(Bucket(tokens, 64), encoder._batchTokens)), Tiles: Bucket(tiles.Length / 3, 8), Sequences: Bucket(sequences, 8));
             var a = Room(bucket.Tokens, bucket.Tiles, bucket.Sequences);
             var padded = new int[2 * bucket.Tokens];
             ids[starts[0]..starts[^1]].CopyTo(padded);
@@ -324,6 +387,9 @@ internal sealed class DeviceEncoder : IDisposable
     private readonly record struct Norm(MemoryBuffer Gain, MemoryBuffer Shift);
 
     private sealed record Layer(Linear QueriesKeysValues, Linear AttentionOutput, Norm AttentionNorm, Linear Intermediate, Linear Output, Norm OutputNorm);
+
+    /// <summary>A layer's weights once more, as <see cref="Hopper"/> takes them.</summary>
+    private sealed record PackedLayer(MemoryBuffer QueriesKeysValues, MemoryBuffer AfterAttention);
 
     /// <summary>What one batch needs beside the weights, for up to so many tokens, attention tiles and sequences.</summary>
     private sealed class Activations : IDisposable

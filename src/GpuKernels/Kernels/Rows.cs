@@ -18,6 +18,7 @@ internal static class Rows
     public const int MaxWidth = 1024;
 
     private const int Group = 128;
+    private const int PoolGroup = 256;
     private const int RowsPerGroup = 4;
 
     public static readonly KernelModule Module = new(
@@ -55,9 +56,10 @@ internal static class Rows
     /// <param name="offsets">[sequences + 1], ints, in rows.</param>
     public static void Pool(AcceleratorStream stream, MemoryBuffer from, MemoryBuffer offsets, MemoryBuffer to, int sequences, int width, RowPooling pooling, bool normalise)
     {
+        CheckWidth(width);
         offsets.Check(0, 4L * (sequences + 1));
         to.Check(0, 4L * sequences * width);
-        stream.Launch(stream.Accelerator.Load(Module, "pool"), new LaunchGrid(sequences, Group), from, offsets, to, width, (int)pooling, normalise ? 1 : 0);
+        stream.Launch(stream.Accelerator.Load(Module, "pool"), new LaunchGrid(sequences, PoolGroup), from, offsets, to, width, (int)pooling, normalise ? 1 : 0);
     }
 
     /// <summary>A static model: of each text the mean of its ids' rows, each times its weight where there are weights.</summary>

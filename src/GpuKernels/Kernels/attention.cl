@@ -33,9 +33,18 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
     long pitch = 3 * width;
     __global const ushort *base = qkv + first * pitch + (long)GROUP_Y * d;
 
+    // Of keys and values two tiles: while one is worked on, the next arrives.
     copy_rows(query, base + firstQuery * pitch, pitch, length - firstQuery, d);
+    copy_rows(key, base + width, pitch, length, d);
+    copy_rows(value, base + 2 * width, pitch, length, d);
     copies_commit();
-    COPIES_WAIT(0);
+    if (KEYS < length)
+    {
+        copy_rows(key + KEYS * d, base + width + KEYS * pitch, pitch, length - KEYS, d);
+        copy_rows(value + KEYS * d, base + 2 * width + KEYS * pitch, pitch, length - KEYS, d);
+    }
+    copies_commit();
+    COPIES_WAIT(1);
     BARRIER();
     uint q[4 * 4];
     UNROLL for (int k = 0; k < d / 16; k++)
@@ -43,7 +52,7 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
         load_matrices(q + k * 4, query, place(warp * 16 + lane % 16, k * 2 + lane / 16, d), scratch);
     }
 
-    // Scores are kept in units of log2, so that their exponential is one instruction.
+    // An exponential is a power of two.
     float factor = scale * 1.44269504088896f;
     float sums[8 * 4];
     UNROLL for (int i = 0; i < d / 8 * 4; i++) { sums[i] = 0.0f; }
@@ -52,13 +61,7 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
 
     for (int firstKey = 0; firstKey < length; firstKey += KEYS)
     {
-        BARRIER();
-        copy_rows(key, base + width + firstKey * pitch, pitch, length - firstKey, d);
-        copy_rows(value, base + 2 * width + firstKey * pitch, pitch, length - firstKey, d);
-        copies_commit();
-        COPIES_WAIT(0);
-        BARRIER();
-
+        int buffer = firstKey / KEYS % 2 * KEYS * d;
         float scores[8 * 4];
         UNROLL for (int i = 0; i < 8 * 4; i++) { scores[i] = 0.0f; }
         UNROLL for (int k = 0; k < d / 16; k++)
@@ -66,25 +69,27 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
             uint b[8 * 2];
             UNROLL for (int j = 0; j < 8; j += 2)
             {
-                load_matrices(b + j * 2, key, place(j * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2, d), scratch);
+                load_matrices(b + j * 2, key + buffer, place(j * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2, d), scratch);
             }
             multiply(scores, q + k * 4, b, 1, 8, scratch);
         }
 
-        // A lane has two rows (l/4 and eight below) and of each 16 of the 64 columns; its three neighbours have the others.
+        // A lane has two rows (l/4 and eight below) and of each 16 of the 64 columns; its three neighbours have the others. Only a last tile of keys
+        // can have columns beyond the sequence.
+        if (firstKey + KEYS > length)
+        {
+            UNROLL for (int i = 0; i < 8 * 4; i++)
+            {
+                if (firstKey + i / 4 * 8 + 2 * (lane % 4) + i % 2 >= length) { scores[i] = -3.0e38f; }
+            }
+        }
         UNROLL for (int below = 0; below < 2; below++)
         {
             float most = greatest[below];
-            UNROLL for (int i = 0; i < 16; i++)
-            {
-                int at = i / 2 * 4 + below * 2 + i % 2;
-                int column = firstKey + i / 2 * 8 + 2 * (lane % 4) + i % 2;
-                scores[at] = column < length ? scores[at] * factor : -3.0e38f;
-                most = larger(most, scores[at]);
-            }
+            UNROLL for (int i = 0; i < 16; i++) { most = larger(most, scores[i / 2 * 4 + below * 2 + i % 2]); }
             most = larger(most, lane_xor(most, 1, scratch));
             most = larger(most, lane_xor(most, 2, scratch));
-            float shrink = fast_exp2(greatest[below] - most);
+            float shrink = fast_exp2((greatest[below] - most) * factor);
             greatest[below] = most;
             total[below] *= shrink;
             UNROLL for (int i = 0; i < d / 8; i++)
@@ -92,10 +97,11 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
                 sums[i * 4 + below * 2] *= shrink;
                 sums[i * 4 + below * 2 + 1] *= shrink;
             }
+            float offset = -most * factor;
             UNROLL for (int i = 0; i < 16; i++)
             {
                 int at = i / 2 * 4 + below * 2 + i % 2;
-                scores[at] = fast_exp2(scores[at] - most);
+                scores[at] = fast_exp2(fused(scores[at], factor, offset));
                 total[below] += scores[at];
             }
         }
@@ -108,10 +114,21 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
             UNROLL for (int i = 0; i < 4; i++) { a[i] = pack_bf16(scores[k * 8 + i * 2], scores[k * 8 + i * 2 + 1]); }
             UNROLL for (int j = 0; j < d / 8; j += 2)
             {
-                load_transposed(b + j * 2, value, place(k * 16 + lane % 16, j + lane / 16, d), scratch);
+                load_transposed(b + j * 2, value + buffer, place(k * 16 + lane % 16, j + lane / 16, d), scratch);
             }
             multiply(sums, a, b, 1, d / 8, scratch);
         }
+
+        int next = firstKey + 2 * KEYS;
+        BARRIER();
+        if (next < length)
+        {
+            copy_rows(key + buffer, base + width + next * pitch, pitch, length - next, d);
+            copy_rows(value + buffer, base + 2 * width + next * pitch, pitch, length - next, d);
+        }
+        copies_commit();
+        COPIES_WAIT(1);
+        BARRIER();
     }
 
     UNROLL for (int below = 0; below < 2; below++)
@@ -136,8 +153,8 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
     __kernel GROUP_SIZE(128) void name(__global const ushort *qkv, __global ushort *out, __global const int *tiles, int heads, float scale) \
     { \
         __local ushort query[QUERIES * d] __attribute__((aligned(16))); \
-        __local ushort key[KEYS * d] __attribute__((aligned(16))); \
-        __local ushort value[KEYS * d] __attribute__((aligned(16))); \
+        __local ushort key[2 * KEYS * d] __attribute__((aligned(16))); \
+        __local ushort value[2 * KEYS * d] __attribute__((aligned(16))); \
         SCRATCH(scratch, 128 * 20); \
         attention(qkv, out, tiles, heads, scale, d, query, key, value, scratch); \
     }

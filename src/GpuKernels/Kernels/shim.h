@@ -26,6 +26,7 @@ FORCE_INLINE float fast_reciprocal(float x) { return __nvvm_rcp_approx_ftz_f(x);
 FORCE_INLINE float sqrt_of(float x) { return __nvvm_sqrt_rn_f(x); }
 FORCE_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 FORCE_INLINE float magnitude(float x) { return __builtin_fabsf(x); }
+FORCE_INLINE float larger(float a, float b) { return __nvvm_fmax_f(a, b); }
 FORCE_INLINE uint float_bits(float x) { return __builtin_astype(x, uint); }
 FORCE_INLINE float bits_float(uint x) { return __builtin_astype(x, float); }
 FORCE_INLINE int ones(uint x) { return __builtin_popcount(x); }
@@ -66,6 +67,7 @@ FORCE_INLINE float fast_reciprocal(float x) { return 1.0f / x; }
 FORCE_INLINE float sqrt_of(float x) { return sqrt(x); }
 FORCE_INLINE float fused(float a, float b, float c) { return fma(a, b, c); }
 FORCE_INLINE float magnitude(float x) { return fabs(x); }
+FORCE_INLINE float larger(float a, float b) { return fmax(a, b); }
 FORCE_INLINE uint float_bits(float x) { return as_uint(x); }
 FORCE_INLINE float bits_float(uint x) { return as_float(x); }
 FORCE_INLINE int ones(uint x) { return (int)popcount(x); }
@@ -92,19 +94,16 @@ FORCE_INLINE ushort to_bf16(float x) { return (ushort)pack_bf16(x, 0.0f); }
 FORCE_INLINE float from_bf16(ushort x) { return bits_float((uint)x << 16); }
 FORCE_INLINE float low_bf16(uint pair) { return bits_float(pair << 16); }
 FORCE_INLINE float high_bf16(uint pair) { return bits_float(pair & 0xffff0000u); }
-FORCE_INLINE float larger(float a, float b) { return a > b ? a : b; }
 
-// erf by Abramowitz and Stegun 7.1.26: an error of at most 1.5e-7, the same on every target.
-FORCE_INLINE float error_function(float x)
+// x (1 + erf(x / sqrt 2)) / 2, with erf by Abramowitz and Stegun 7.1.26 (an error of at most 1.5e-7), the same on every target. erf has its argument's
+// sign, which |x| / 2 takes the place of.
+FORCE_INLINE float gelu(float x)
 {
-    float a = magnitude(x);
-    float t = fast_reciprocal(fused(0.3275911f, a, 1.0f));
+    float t = fast_reciprocal(fused(0.3275911f * 0.70710678118654752f, magnitude(x), 1.0f));
     float p = fused(fused(fused(fused(1.061405429f, t, -1.453152027f), t, 1.421413741f), t, -0.284496736f), t, 0.254829592f) * t;
-    float y = 1.0f - p * fast_exp2(a * a * -1.44269504088896f);
-    return x < 0.0f ? -y : y;
+    float erf = fused(-p, fast_exp2(x * x * -0.72134752044448170f), 1.0f);
+    return fused(magnitude(x) * 0.5f, erf, x * 0.5f);
 }
-
-FORCE_INLINE float gelu(float x) { return 0.5f * x * (1.0f + error_function(x * 0.70710678118654752f)); }
 
 #ifdef __NVPTX__
 

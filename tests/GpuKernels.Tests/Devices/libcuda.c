@@ -29,7 +29,7 @@ enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_CONTEXT = 
 #define ALL_MEMORY (4ull << 30)
 #define NEED_CONTEXT if (current == NULL || retained == 0) return INVALID_CONTEXT
 
-typedef struct Function { cl kernel; unsigned count; int bytes[64]; } Function;
+typedef struct Function { cl kernel; unsigned count, shared; int bytes[64]; } Function;
 typedef struct Op { int kind; Function *function; size_t global[3], local[3]; uint64_t values[64]; void *to, *from; size_t bytes; int value; struct Op *next; } Op;
 typedef struct { Op *first, **last; } Graph;
 typedef struct { Graph *capturing; } Stream;
@@ -137,6 +137,14 @@ int cuModuleLoadData(void **module, const void *image)
     alive++;
     return 0;
 }
+int cuModuleLoadDataEx(void **module, const void *image, unsigned n, int *options, void **values)
+{
+    // The PTX says of which file it was made.
+    char name[64] = "", cubin[128];
+    if (sscanf(image, "// shim.h and %63[^.].cl", name) != 1 || !strstr(image, ".version 8.0")) return INVALID_PTX;
+    snprintf(cubin, sizeof cubin, "CUBIN %s\n", name);
+    return cuModuleLoadData(module, cubin);
+}
 int cuModuleUnload(void *module) { NEED_CONTEXT; alive--; return 0; }
 int cuModuleGetFunction(void **function, void *module, const char *name)
 {
@@ -146,6 +154,7 @@ int cuModuleGetFunction(void **function, void *module, const char *name)
     if (code) return NOT_FOUND;
     Function *f = calloc(1, sizeof *f);
     f->kernel = kernel;
+    f->shared = 48 << 10;
     clGetKernelInfo(kernel, 0x1191, sizeof f->count, &f->count, NULL);
     for (unsigned i = 0; i < f->count; i++)
     {
@@ -189,12 +198,20 @@ static int submit(Stream *stream, Op *op)
     return 0;
 }
 
+int cuFuncSetAttribute(void *function, int attribute, int value)
+{
+    NEED_CONTEXT;
+    if (attribute != 8 || value < 0 || value > 227 << 10) return INVALID_VALUE;
+    ((Function *)function)->shared = value;
+    return 0;
+}
+
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params, void **extra)
 {
     NEED_CONTEXT;
     Function *f = function;
     Op op = { 0, f, { (size_t)gx * bx, (size_t)gy * by, (size_t)gz * bz }, { bx, by, bz } };
-    if (shared || extra || gy > 65535 || gz > 65535) return INVALID_VALUE;
+    if (shared > f->shared || extra || gy > 65535 || gz > 65535) return INVALID_VALUE;
     for (unsigned i = 0; i < f->count; i++) memcpy(&op.values[i], params[i], f->bytes[i] ? f->bytes[i] : 8);
     return submit(stream, &op);
 }

@@ -13,6 +13,11 @@ internal static class RandomModel
 
     public static TemporaryModel WriteRoberta() => new TemporaryModel().Write("config.json", Roberta).WriteWeights(Tensors(72, 132, 82, 1));
 
+    /// <summary>As wide as the layers for Hopper are.</summary>
+    public static TemporaryModel WriteWide() => new TemporaryModel()
+        .Write("config.json", Bert.Replace("\"hidden_size\": 64", "\"hidden_size\": 384", StringComparison.Ordinal).Replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 12", StringComparison.Ordinal).Replace("256", "64", StringComparison.Ordinal))
+        .WriteWeights(Tensors(384, 64, 80, 2));
+
     private const string Modules = """
         [{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}, {"idx": 2, "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
         """;

@@ -41,6 +41,25 @@ public class An_encoder_on_a_device
         }
     }
 
+    [Theory, MemberData(nameof(Same.Devices), MemberType = typeof(Same))]
+    public void gives_the_vectors_that_the_cpus_encoder_gives_by_the_layers_for_hopper(DeviceKind kind)
+    {
+        var accelerator = Each.Of(kind);
+        Assert.SkipWhen(kind == DeviceKind.Cuda && !accelerator.HasWarpgroups, $"{accelerator.Info.Name} has no warpgroups.");
+        using var model = RandomModel.WriteWide();
+
+        // As many as make a large batch there, and then a few more, which go by the other kernels.
+        var some = accelerator.Info.ComputeUnits * Hopper.GroupRows / 3 / 60 + 1;
+        var (ids, starts) = Texts([.. Enumerable.Repeat(60, Math.Min(some, 20)), 3]);
+        Assert.SkipWhen(some > 20, "So many texts take too long on the CPU.");
+        var expected = OnCpu(model.Path, ids, starts, PoolingMode.Mean);
+        using var file = Safetensors.Open(model.Path, "model.safetensors");
+        using var encoder = new DeviceEncoder(accelerator, Config(model.Path), file, warpgroups: true);
+        var found = new float[expected.Length * Hopper.Width];
+        encoder.Encode(ids, starts, RowPooling.Mean, normalise: true, found);
+        for (var i = 0; i < expected.Length; i++) { Assert.InRange(Dot(expected[i], found[(i * Hopper.Width)..((i + 1) * Hopper.Width)]), Cosine, 1.001); }
+    }
+
     [Theory, MemberData(nameof(Kinds))]
     public void gives_a_text_the_same_bits_in_any_batch(DeviceKind kind)
     {
@@ -133,7 +152,7 @@ public class An_encoder_on_a_device
         var vectors = new float[starts.Length - 1][];
         encoder.Encode(ids, starts, 1, (sequence, states, tokens) =>
         {
-            vectors[sequence] = new float[64];
+            vectors[sequence] = new float[Config(directory).HiddenSize];
             Pooling.Pool(pooling, states, encoder.Stride, tokens, vectors[sequence]);
             Pooling.Normalise(vectors[sequence]);
         }, TestContext.Current.CancellationToken);

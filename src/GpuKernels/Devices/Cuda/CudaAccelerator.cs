@@ -33,6 +33,10 @@ internal sealed unsafe class CudaAccelerator : Accelerator
     /// <summary>Modules that came from the cache, and that were compiled, since this was made.</summary>
     public (int Cached, int Compiled) Modules { get; private set; }
 
+    /// <inheritdoc/>
+    /// <remarks>The PTX is of version 8.0, which CUDA 12.0 brought.</remarks>
+    public override bool HasWarpgroups => Info.ComputeCapability == new Version(9, 0) && Context.Library.Version >= 12_000;
+
     internal CudaContext Context { get; }
 
     /// <summary>Every card that the driver shows (CUDA_VISIBLE_DEVICES is obeyed by it), without making a context on any.</summary>
@@ -121,7 +125,7 @@ internal sealed unsafe class CudaAccelerator : Accelerator
         var library = Context.Library;
         var architecture = Info.ComputeCapability!;
         nint loaded;
-        if (_cache.Read(module, architecture, Info.Driver) is { } kept)
+        if (!module.IsCompiledByItself && _cache.Read(module, architecture, Info.Driver) is { } kept)
         {
             fixed (byte* image = kept)
             {
@@ -135,20 +139,44 @@ internal sealed unsafe class CudaAccelerator : Accelerator
             _cache.Remove(module, architecture, Info.Driver);
         }
 
-        // The linker rather than cuModuleLoadDataEx, because it gives out the binary that it made.
         const int infoLog = 3;
         const int infoLogBytes = 4;
         const int errorLog = 5;
         const int errorLogBytes = 6;
-        const int ptxInput = 1;
+        const int optionCount = 4;
         var log = (byte*)NativeMemory.AllocZeroed(2 * JitLogBytes);
+        try
+        {
+            var options = stackalloc int[optionCount] { infoLog, infoLogBytes, errorLog, errorLogBytes };
+            var values = stackalloc void*[optionCount] { log, (void*)JitLogBytes, log + JitLogBytes, (void*)JitLogBytes };
+            var ptx = Encoding.UTF8.GetBytes(module.Ptx + '\0');
+            if (module.IsCompiledByItself)
+            {
+                fixed (byte* text = ptx) { library.Check(library.ModuleLoadDataEx(&loaded, text, optionCount, options, values), $"cuModuleLoadDataEx({module.Name})", Log(log)); }
+            }
+            else
+            {
+                loaded = Link(module, ptx, optionCount, options, values, log);
+            }
+
+            Modules = Modules with { Compiled = Modules.Compiled + 1 };
+            return loaded;
+        }
+        finally
+        {
+            NativeMemory.Free(log);
+        }
+    }
+
+    /// <summary>By the linker, because it gives out the binary that it made.</summary>
+    private nint Link(KernelModule module, byte[] ptx, uint optionCount, int* options, void** values, byte* log)
+    {
+        const int ptxInput = 1;
+        var library = Context.Library;
         nint linker = 0;
         try
         {
-            var options = stackalloc int[] { infoLog, infoLogBytes, errorLog, errorLogBytes };
-            var values = stackalloc void*[] { log, (void*)JitLogBytes, log + JitLogBytes, (void*)JitLogBytes };
-            library.Check(library.LinkCreate(4, options, values, &linker), "cuLinkCreate");
-            var ptx = Encoding.UTF8.GetBytes(module.Ptx + '\0');
+            library.Check(library.LinkCreate(optionCount, options, values, &linker), "cuLinkCreate");
             int code;
             fixed (byte* text = ptx)
             fixed (byte* name = Encoding.UTF8.GetBytes(module.Name + ".ptx\0"))
@@ -160,19 +188,22 @@ internal sealed unsafe class CudaAccelerator : Accelerator
             void* cubin;
             nuint bytes;
             library.Check(library.LinkComplete(linker, &cubin, &bytes), $"cuLinkComplete({module.Name})", Log(log));
+            nint loaded;
             library.Check(library.ModuleLoadData(&loaded, cubin), $"cuModuleLoadData({module.Name})");
-            _cache.Write(module, architecture, Info.Driver, new ReadOnlySpan<byte>(cubin, checked((int)bytes)));
-            Modules = Modules with { Compiled = Modules.Compiled + 1 };
+            _cache.Write(module, Info.ComputeCapability!, Info.Driver, new ReadOnlySpan<byte>(cubin, checked((int)bytes)));
             return loaded;
         }
         finally
         {
             // The binary belongs to the linker, and the logs are written until it is gone.
             if (linker != 0) { _ = library.LinkDestroy(linker); }
-            NativeMemory.Free(log);
         }
+    }
 
-        static string Log(byte* log) => $"The compiler's log: {Text(log + JitLogBytes)} {Text(log)}";
+    private static string Log(byte* log)
+    {
+        return $"The compiler's log: {Text(log + JitLogBytes)} {Text(log)}";
+
         static string Text(byte* log)
         {
             var text = new ReadOnlySpan<byte>(log, JitLogBytes);
@@ -282,7 +313,22 @@ internal sealed unsafe class CudaBuffer : MemoryBuffer
 
 internal sealed class CudaKernel(string name, nint function) : Kernel(name)
 {
+    /// <summary>What every kernel may have of local memory without asking.</summary>
+    public const int UnaskedLocalBytes = 48 * 1024;
+
+    private int _localBytes = UnaskedLocalBytes;
+
     public nint Function { get; } = function;
+
+    /// <summary>Asks for as much local memory as a launch gives. The driver refuses what the device has not.</summary>
+    public unsafe void Allow(CudaLibrary library, int localBytes)
+    {
+        const int maximalDynamicSharedBytes = 8;
+        if (localBytes <= _localBytes) { return; }
+
+        library.Check(library.FuncSetAttribute(Function, maximalDynamicSharedBytes, localBytes), $"cuFuncSetAttribute({Name})");
+        _localBytes = localBytes;
+    }
 
     // A function lives with its module.
     protected override void Dispose(bool disposing)

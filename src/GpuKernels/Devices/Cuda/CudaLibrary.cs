@@ -31,8 +31,10 @@ internal sealed unsafe class CudaLibrary
     public readonly delegate* unmanaged<nint, void**, nuint*, int> LinkComplete;
     public readonly delegate* unmanaged<nint, int> LinkDestroy;
     public readonly delegate* unmanaged<nint*, void*, int> ModuleLoadData;
+    public readonly delegate* unmanaged<nint*, void*, uint, int*, void**, int> ModuleLoadDataEx;
     public readonly delegate* unmanaged<nint, int> ModuleUnload;
     public readonly delegate* unmanaged<nint*, nint, byte*, int> ModuleGetFunction;
+    public readonly delegate* unmanaged<nint, int, int, int> FuncSetAttribute;
     public readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> LaunchKernel;
     public readonly delegate* unmanaged<nint*, nuint, int> MemAlloc;
     public readonly delegate* unmanaged<nint, int> MemFree;
@@ -80,8 +82,10 @@ internal sealed unsafe class CudaLibrary
         LinkComplete = (delegate* unmanaged<nint, void**, nuint*, int>)library.Find("cuLinkComplete");
         LinkDestroy = (delegate* unmanaged<nint, int>)library.Find("cuLinkDestroy");
         ModuleLoadData = (delegate* unmanaged<nint*, void*, int>)library.Find("cuModuleLoadData");
+        ModuleLoadDataEx = (delegate* unmanaged<nint*, void*, uint, int*, void**, int>)library.Find("cuModuleLoadDataEx");
         ModuleUnload = (delegate* unmanaged<nint, int>)library.Find("cuModuleUnload");
         ModuleGetFunction = (delegate* unmanaged<nint*, nint, byte*, int>)library.Find("cuModuleGetFunction");
+        FuncSetAttribute = (delegate* unmanaged<nint, int, int, int>)library.Find("cuFuncSetAttribute");
         LaunchKernel = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)library.Find("cuLaunchKernel");
         MemAlloc = (delegate* unmanaged<nint*, nuint, int>)library.Find("cuMemAlloc_v2");
         MemFree = (delegate* unmanaged<nint, int>)library.Find("cuMemFree_v2");

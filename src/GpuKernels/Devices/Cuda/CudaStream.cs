@@ -116,8 +116,10 @@ internal sealed unsafe class CudaStream : AcceleratorStream
             addresses[i] = values + i;
         }
 
+        var own = (CudaKernel)kernel;
+        own.Allow(library, grid.LocalBytes);
         library.Check(
-            library.LaunchKernel(((CudaKernel)kernel).Function, (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)grid.GroupSize, 1, 1, 0, _stream.Value, addresses, null),
+            library.LaunchKernel(own.Function, (uint)grid.X, (uint)grid.Y, (uint)grid.Z, (uint)grid.GroupSize, 1, 1, (uint)grid.LocalBytes, _stream.Value, addresses, null),
             $"cuLaunchKernel({kernel.Name})");
     }
 
