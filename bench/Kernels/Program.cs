@@ -1,8 +1,9 @@
 // Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run but the one of a million chunks, which
-// takes minutes and 5 GB. `parity` is for the scripts of bench/parity, `devices` for bench/gpu.sh.
+// takes minutes and 5 GB. `parity` is for the scripts of bench/parity, `embed` for bench/embedding, `devices` for bench/gpu.sh.
 using Platform.Kernels;
 
 if (args is ["parity", .. var subject]) { return Parity.Run(subject); }
+if (args is ["embed", var directory]) { return EmbedPart.Run(directory); }
 if (args is ["devices", .. var task]) { return DevicesPart.Run(task); }
 
 const string Large = "search-million";

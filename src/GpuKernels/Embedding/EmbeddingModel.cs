@@ -67,6 +67,9 @@ public sealed class EmbeddingModel : IDisposable
     /// <summary>Whether it sees a text as a bag of tokens, without their order.</summary>
     public bool IsStatic => _static is not null;
 
+    /// <summary>What an encoder's linear layers take in memory; 0 with a static embedding.</summary>
+    internal long WeightBytes => _encoder?.WeightBytes ?? 0;
+
     /// <summary>Tokens of a batch that keep all threads busy and not long.</summary>
     internal int BatchTokens => _threads * (IsStatic ? SummedAtATime : EncodedAtATime);
 
