@@ -89,22 +89,32 @@ internal sealed unsafe class ByteGemm<B, V>(string name) : ByteGemm
         for (nint k = 0; k < end; k += Group, b += 3 * B.Count * Group)
         {
             V b0 = B.Load(b), b1 = B.Load(b + (B.Count * Group)), b2 = B.Load(b + (2 * B.Count * Group));
+            V s0 = B.SecondSigned(b0), s1 = B.SecondSigned(b1), s2 = B.SecondSigned(b2);
+            (b0, b1, b2) = (B.FirstSigned(b0), B.FirstSigned(b1), B.FirstSigned(b2));
             var x = B.Broadcast(a + k);
-            c00 = B.Add(c00, x, b0);
-            c01 = B.Add(c01, x, b1);
-            c02 = B.Add(c02, x, b2);
+            var y = B.Second(x);
+            x = B.First(x);
+            c00 = B.Add(c00, x, y, b0, s0);
+            c01 = B.Add(c01, x, y, b1, s1);
+            c02 = B.Add(c02, x, y, b2, s2);
             x = B.Broadcast(a1 + k);
-            c10 = B.Add(c10, x, b0);
-            c11 = B.Add(c11, x, b1);
-            c12 = B.Add(c12, x, b2);
+            y = B.Second(x);
+            x = B.First(x);
+            c10 = B.Add(c10, x, y, b0, s0);
+            c11 = B.Add(c11, x, y, b1, s1);
+            c12 = B.Add(c12, x, y, b2, s2);
             x = B.Broadcast(a2 + k);
-            c20 = B.Add(c20, x, b0);
-            c21 = B.Add(c21, x, b1);
-            c22 = B.Add(c22, x, b2);
+            y = B.Second(x);
+            x = B.First(x);
+            c20 = B.Add(c20, x, y, b0, s0);
+            c21 = B.Add(c21, x, y, b1, s1);
+            c22 = B.Add(c22, x, y, b2, s2);
             x = B.Broadcast(a3 + k);
-            c30 = B.Add(c30, x, b0);
-            c31 = B.Add(c31, x, b1);
-            c32 = B.Add(c32, x, b2);
+            y = B.Second(x);
+            x = B.First(x);
+            c30 = B.Add(c30, x, y, b0, s0);
+            c31 = B.Add(c31, x, y, b1, s1);
+            c32 = B.Add(c32, x, y, b2, s2);
         }
 
         Finish3(c00, c01, c02, ranges[0], codes, scales, bias, c);
@@ -124,18 +134,28 @@ internal sealed unsafe class ByteGemm<B, V>(string name) : ByteGemm
         for (nint k = 0; k < end; k += Group, b += 2 * B.Count * Group)
         {
             V b0 = B.Load(b), b1 = B.Load(b + (B.Count * Group));
+            V s0 = B.SecondSigned(b0), s1 = B.SecondSigned(b1);
+            (b0, b1) = (B.FirstSigned(b0), B.FirstSigned(b1));
             var x = B.Broadcast(a + k);
-            c00 = B.Add(c00, x, b0);
-            c01 = B.Add(c01, x, b1);
+            var y = B.Second(x);
+            x = B.First(x);
+            c00 = B.Add(c00, x, y, b0, s0);
+            c01 = B.Add(c01, x, y, b1, s1);
             x = B.Broadcast(a1 + k);
-            c10 = B.Add(c10, x, b0);
-            c11 = B.Add(c11, x, b1);
+            y = B.Second(x);
+            x = B.First(x);
+            c10 = B.Add(c10, x, y, b0, s0);
+            c11 = B.Add(c11, x, y, b1, s1);
             x = B.Broadcast(a2 + k);
-            c20 = B.Add(c20, x, b0);
-            c21 = B.Add(c21, x, b1);
+            y = B.Second(x);
+            x = B.First(x);
+            c20 = B.Add(c20, x, y, b0, s0);
+            c21 = B.Add(c21, x, y, b1, s1);
             x = B.Broadcast(a3 + k);
-            c30 = B.Add(c30, x, b0);
-            c31 = B.Add(c31, x, b1);
+            y = B.Second(x);
+            x = B.First(x);
+            c30 = B.Add(c30, x, y, b0, s0);
+            c31 = B.Add(c31, x, y, b1, s1);
         }
 
         Finish2(c00, c01, ranges[0], codes, scales, bias, c);

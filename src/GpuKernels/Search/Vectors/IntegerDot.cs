@@ -62,10 +62,11 @@ internal static unsafe class IntegerDot
             for (var at = 0; at < stride; at += 64)
             {
                 var codes = Vector512.Load(query + at);
-                a = ByteProducts.Add(a, Vector512.Load(first + at), codes);
-                b = ByteProducts.Add(b, Vector512.Load(first + stride + at), codes);
-                c = ByteProducts.Add(c, Vector512.Load(first + (2 * stride) + at), codes);
-                d = ByteProducts.Add(d, Vector512.Load(first + (3 * stride) + at), codes);
+                var (even, odd) = (ByteProducts.Even(codes), ByteProducts.Odd(codes));
+                a = Add(a, Vector512.Load(first + at), even, odd);
+                b = Add(b, Vector512.Load(first + stride + at), even, odd);
+                c = Add(c, Vector512.Load(first + (2 * stride) + at), even, odd);
+                d = Add(d, Vector512.Load(first + (3 * stride) + at), even, odd);
             }
 
             sums = sums
@@ -84,14 +85,15 @@ internal static unsafe class IntegerDot
         for (var at = 0; at < stride; at += 32)
         {
             var codes = Vector256.Load(query + at);
-            a = ByteProducts.Add(a, Vector256.Load(rows + at), codes);
-            b = ByteProducts.Add(b, Vector256.Load(rows + stride + at), codes);
-            c = ByteProducts.Add(c, Vector256.Load(rows + (2 * stride) + at), codes);
-            d = ByteProducts.Add(d, Vector256.Load(rows + (3 * stride) + at), codes);
-            e = ByteProducts.Add(e, Vector256.Load(last + at), codes);
-            f = ByteProducts.Add(f, Vector256.Load(last + stride + at), codes);
-            g = ByteProducts.Add(g, Vector256.Load(last + (2 * stride) + at), codes);
-            h = ByteProducts.Add(h, Vector256.Load(last + (3 * stride) + at), codes);
+            var (even, odd) = (ByteProducts.Even(codes), ByteProducts.Odd(codes));
+            a = Add(a, Vector256.Load(rows + at), even, odd);
+            b = Add(b, Vector256.Load(rows + stride + at), even, odd);
+            c = Add(c, Vector256.Load(rows + (2 * stride) + at), even, odd);
+            d = Add(d, Vector256.Load(rows + (3 * stride) + at), even, odd);
+            e = Add(e, Vector256.Load(last + at), even, odd);
+            f = Add(f, Vector256.Load(last + stride + at), even, odd);
+            g = Add(g, Vector256.Load(last + (2 * stride) + at), even, odd);
+            h = Add(h, Vector256.Load(last + (3 * stride) + at), even, odd);
         }
 
         return SumEach(a, b, c, d, e, f, g, h);
@@ -104,13 +106,25 @@ internal static unsafe class IntegerDot
         {
             var sum = Vector128<int>.Zero;
             var first = rows + (row * (long)stride);
-            for (var at = 0; at < stride; at += 16) { sum = ByteProducts.Add(sum, Vector128.Load(first + at), Vector128.Load(query + at)); }
+            for (var at = 0; at < stride; at += 16)
+            {
+                var (bytes, codes) = (Vector128.Load(first + at), Vector128.Load(query + at));
+                sum = ByteProducts.Add(ByteProducts.Add(sum, ByteProducts.Even(bytes), ByteProducts.Even(codes)), ByteProducts.Odd(bytes), ByteProducts.Odd(codes));
+            }
 
             sums = sums.WithElement(row, Vector128.Sum(sum));
         }
 
         return sums;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<int> Add(Vector512<int> sum, Vector512<byte> row, Vector512<short> even, Vector512<short> odd) =>
+        ByteProducts.Add(ByteProducts.Add(sum, ByteProducts.Even(row), even), ByteProducts.Odd(row), odd);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Add(Vector256<int> sum, Vector256<byte> row, Vector256<short> even, Vector256<short> odd) =>
+        ByteProducts.Add(ByteProducts.Add(sum, ByteProducts.Even(row), even), ByteProducts.Odd(row), odd);
 
     /// <summary>The sum of each of eight vectors, in their order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
