@@ -12,6 +12,7 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
     ["search"] = SearchPart.Measure,
     [Large] = SearchMillionPart.Measure,
     ["encode"] = EncodePart.Measure,
+    ["batch"] = BatchPart.Measure,
     ["static"] = StaticPart.Measure,
     ["lexical"] = LexicalPart.Measure,
     ["bpe"] = SubwordPart.MeasureBpe,
