@@ -65,6 +65,7 @@ public sealed class Node : IAsyncDisposable
         Key = CheckpointKey.LoadOrCreate(Path.Combine(options.DataFolder, "audit-key.pem"));
         Checkpoints = new Checkpoints(store, Key, options.AnchorFile);
         Bus = new Bus(Table, store, Messages, services, options.Time, () => Guid.CreateVersion7(options.Time.GetUtcNow()), new BusOptions { NodeName = options.Name });
+        Embedders = new TextEmbedders(store, Bus, options.DataFolder);
     }
 
     /// <summary>Everything that handles or happens, as the generator found it.</summary>
@@ -91,6 +92,8 @@ public sealed class Node : IAsyncDisposable
     public IEffectHistory Effects => services.GetRequiredService<IEffectHistory>();
 
     public IAgentModel Agent => services.GetRequiredService<IAgentModel>();
+
+    public TextEmbedders Embedders { get; }
 
     public ScriptSandbox Sandbox => (ScriptSandbox)services.GetRequiredService<IScriptSandbox>();
 
@@ -159,6 +162,7 @@ public sealed class Node : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (subscriptions is not null) { await subscriptions.DisposeAsync(); }
+        await Embedders.DisposeAsync();
         await Bus.Drain(TimeSpan.FromSeconds(10));
         await Bus.DisposeAsync();
         await stop.CancelAsync();

@@ -204,7 +204,7 @@ public sealed class Cli_on_an_installation(A_finished_run done) : IClassFixture<
         var verified = await done.Place.Run("projections", "rebuild", "--verify", "--json");
         Assert.True(verified.Code == 0, verified.ToString());
         Assert.All(verified.JsonLines, one => Assert.True((bool)one["same"]!));
-        Assert.True((int)verified.JsonLines.Single(one => (string)one["name"]! == "run_list")["documents"]! > 1);
+        Assert.True((int)verified.JsonLines.Single(one => (string)one["name"]! == "run_list")["documents"]! >= 1);
     }
 
     [Fact]

@@ -12,11 +12,15 @@ public sealed record TextEmbedderInfo(string Model, int Dimension, bool IsSemant
 /// <param name="Vectors">As many as texts, in their order; each of Euclidean length 1, or zeros where the text holds nothing that the model sees.</param>
 public sealed record TextEmbeddings(TextEmbedderInfo Embedder, IReadOnlyList<float[]> Vectors);
 
+/// <summary>An embedder takes no texts just now: too many wait already, or it is being stopped. Nothing is wrong with the texts; ask again.</summary>
+public sealed class TextEmbedderBusyException(string message, Exception? cause = null) : Exception(message, cause);
+
 /// <summary>Makes vectors of texts. A text's vector depends on the model, the text and the purpose alone, not on what else is asked for with it.</summary>
 public interface ITextEmbedder
 {
     TextEmbedderInfo Info { get; }
 
     /// <exception cref="ArgumentException">More texts, or a longer one, than an embedder takes at a time.</exception>
+    /// <exception cref="TextEmbedderBusyException">It takes none now.</exception>
     Task<TextEmbeddings> Embed(IReadOnlyList<string> texts, TextPurpose purpose, CancellationToken cancellation);
 }

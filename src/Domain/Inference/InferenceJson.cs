@@ -6,6 +6,8 @@ namespace Platform.Domain.Inference;
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ModelImported))]
 [JsonSerializable(typeof(ModelRemoved))]
+[JsonSerializable(typeof(DeviceSetAside))]
 [JsonSerializable(typeof(ImportModel))]
 [JsonSerializable(typeof(RemoveModel))]
+[JsonSerializable(typeof(SetDeviceAside))]
 public sealed partial class InferenceJson : JsonSerializerContext;

@@ -24,7 +24,12 @@ public sealed record ModelLibrary
 
     public static ModelLibrary Create(ModelImported imported) => new ModelLibrary().Apply(imported);
 
+    public static ModelLibrary Create(DeviceSetAside aside) => new();
+
     public ModelLibrary Apply(ModelImported imported) => this with { Models = Models.SetItem(imported.Name, imported) };
 
     public ModelLibrary Apply(ModelRemoved removed) => this with { Models = Models.Remove(removed.Name) };
+
+    /// <summary>A device's failure changes no model.</summary>
+    public ModelLibrary Apply(DeviceSetAside aside) => this;
 }

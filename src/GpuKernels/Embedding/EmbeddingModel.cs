@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Embedding.Models;
+using Platform.GpuKernels.Kernels;
 using Platform.GpuKernels.Tokenisation;
 
 namespace Platform.GpuKernels.Embedding;
@@ -16,7 +18,9 @@ public enum EmbeddingPurpose
 /// <param name="Dimension">The first so many values of each vector are kept, before it is normalised: for models that were trained for it (Matryoshka, Kusupati et al. 2022). null: all.</param>
 /// <param name="Threads">At most so many at a time; 0: one for each core.</param>
 /// <param name="UnitLength">Vectors get the Euclidean length 1 also where the model leaves it open.</param>
-public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPrecision.Float32, int? Dimension = null, int Threads = 0, bool UnitLength = false);
+/// <param name="Device">Runs the encoder in bfloat16, where it can; it is opened at the first batch. null, or what it cannot run: the CPU.</param>
+/// <param name="SetAside">Told once if the device fails; that batch and those after it are done on the CPU.</param>
+public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPrecision.Float32, int? Dimension = null, int Threads = 0, bool UnitLength = false, DeviceInfo? Device = null, Action<DeviceSetAside>? SetAside = null);
 
 /// <summary>
 /// Texts to vectors, by a model in a directory of sentence-transformers' layout: tokeniser, encoder or static embedding, pooling. A
@@ -36,7 +40,11 @@ public sealed class EmbeddingModel : IDisposable
     private readonly SentenceTransformer _layout;
     private readonly Tokeniser _tokeniser;
     private readonly EncodeOptions _encode;
+    /// <summary>Tokens of a batch for a device: two of the batches that it makes at once, one of which is copied while the other runs.</summary>
+    private const int OnDeviceAtATime = 32 * 1024;
+
     private readonly TransformerEncoder? _encoder;
+    private readonly AcceleratedEncoder? _accelerated;
     private readonly StaticEmbedding? _static;
     private readonly int? _unknown;
     private readonly int _threads;
@@ -56,6 +64,15 @@ public sealed class EmbeddingModel : IDisposable
             ? new EncodeOptions(AddSpecialTokens: false)
             : new EncodeOptions(Truncation: new Truncation(layout.MaxTokens!.Value, TruncationStrategy.LongestFirst, 0, tokeniser.Defaults.Truncation?.Side ?? Side.Right));
         Dimension = options.Dimension ?? Width;
+        if (encoder is not null && options.Device is { } device && DeviceEncoder.Pooling(layout.Pooling) is not null)
+        {
+            _accelerated = new AcceleratedEncoder(
+                encoder,
+                device,
+                () => DeviceSurvey.Open(device),
+                () => Safetensors.Open(layout.Directory, layout.WeightsFile),
+                options.SetAside ?? (_ => { }));
+        }
     }
 
     /// <summary>Values of a vector.</summary>
@@ -70,8 +87,11 @@ public sealed class EmbeddingModel : IDisposable
     /// <summary>What an encoder's linear layers take in memory; 0 with a static embedding.</summary>
     internal long WeightBytes => _encoder?.WeightBytes ?? 0;
 
-    /// <summary>Tokens of a batch that keep all threads busy and not long.</summary>
-    internal int BatchTokens => _threads * (IsStatic ? SummedAtATime : EncodedAtATime);
+    /// <summary>Whether the next batch will be tried on a device.</summary>
+    public bool IsOnDevice => _accelerated is { IsOnDevice: true };
+
+    /// <summary>Tokens of a batch that keep the device or all threads busy and not long.</summary>
+    internal int BatchTokens => IsOnDevice ? OnDeviceAtATime : _threads * (IsStatic ? SummedAtATime : EncodedAtATime);
 
     private int Width => _encoder?.Config.HiddenSize ?? _static!.Dimension;
 
@@ -200,6 +220,14 @@ public sealed class EmbeddingModel : IDisposable
         var begins = new int[filled.Length + 1];
         for (var i = 0; i < filled.Length; i++) { begins[i + 1] = begins[i] + packed[filled[i]].Length; }
 
+        if (IsOnDevice)
+        {
+            var whole = new float[filled.Length * Width];
+            _accelerated!.Encode(packed.Ids.ToArray(), begins, _layout.Pooling, normalise: false, whole, _threads, cancellation);
+            for (var i = 0; i < filled.Length; i++) { Finish(whole.AsSpan(i * Width, Width), vectors.Span[filled[i]]); }
+            return;
+        }
+
         _encoder!.Encode(packed.Ids.ToArray(), begins, _threads, (sequence, states, tokens) =>
         {
             var whole = new float[Width];
@@ -263,6 +291,7 @@ public sealed class EmbeddingModel : IDisposable
 
     private void Free()
     {
+        _accelerated?.Dispose();
         _encoder?.Dispose();
         _static?.Dispose();
     }

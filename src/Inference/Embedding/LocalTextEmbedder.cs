@@ -1,16 +1,19 @@
 using Platform.Domain.Inference;
 using Platform.GpuKernels.Embedding;
+using Platform.GpuKernels.Embedding.Batching;
 
 namespace Platform.Inference.Embedding;
 
-/// <summary>Vectors by a model of this machine, in the layout of sentence-transformers.</summary>
-public sealed class LocalTextEmbedder : ITextEmbedder, IDisposable
+/// <summary>Vectors by a model of this machine, in the layout of sentence-transformers. Texts of several callers are embedded together.</summary>
+public sealed class LocalTextEmbedder : ITextEmbedder, IAsyncDisposable
 {
     private readonly EmbeddingModel _model;
+    private readonly EmbeddingBatcher _batcher;
 
     private LocalTextEmbedder(EmbeddingModel model, string id)
     {
         _model = model;
+        _batcher = new EmbeddingBatcher(model);
         Info = new TextEmbedderInfo(id, model.Dimension, IsSemantic: true, model.MaxTokens);
     }
 
@@ -27,12 +30,17 @@ public sealed class LocalTextEmbedder : ITextEmbedder, IDisposable
         return new LocalTextEmbedder(model, $"{name}@{contentHash[..Math.Min(12, contentHash.Length)]}-{model.Dimension}{precision}");
     }
 
-    public Task<TextEmbeddings> Embed(IReadOnlyList<string> texts, TextPurpose purpose, CancellationToken cancellation)
+    public async Task<TextEmbeddings> Embed(IReadOnlyList<string> texts, TextPurpose purpose, CancellationToken cancellation)
     {
-        if (texts.Count > EmbeddingLimits.Texts) { throw new ArgumentException($"{texts.Count} texts were given; {EmbeddingLimits.Texts} are embedded at a time.", nameof(texts)); }
-
-        return Task.Run(() => new TextEmbeddings(Info, _model.Embed(texts, purpose switch { TextPurpose.Query => EmbeddingPurpose.Query, TextPurpose.Document => EmbeddingPurpose.Document }, cancellation)), cancellation);
+        var wanted = purpose switch { TextPurpose.Query => EmbeddingPurpose.Query, TextPurpose.Document => EmbeddingPurpose.Document };
+        try { return new TextEmbeddings(Info, await _batcher.Embed(texts, wanted, cancellation)); }
+        catch (EmbeddingRefusedException e) { throw new TextEmbedderBusyException(e.Message, e); }
     }
 
-    public void Dispose() => _model.Dispose();
+    /// <summary>Answers what was taken, and frees the model.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _batcher.DisposeAsync();
+        _model.Dispose();
+    }
 }

@@ -27,6 +27,7 @@ internal static class CommandLine
             ProjectionsCommand.Create(commands),
             MessagesCommand.Create(commands),
             ModelsCommand.Create(commands),
+            EmbedCommand.Create(commands),
             DatabaseCommands.Create(commands),
             DoctorCommand.Create(commands),
             CompletionCommand.Create(commands),

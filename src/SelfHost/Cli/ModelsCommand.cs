@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Platform.Domain.Inference;
 using Platform.GpuKernels.Embedding;
+using Platform.Hosting;
 using Platform.Inference.Embedding;
 using Platform.Messaging;
 
@@ -26,8 +27,7 @@ internal static class ModelsCommand
         return models;
     }
 
-    /// <summary>A folder for each tenant, so that one's removal never touches another's. The prefix makes any tenant's name a plain folder name.</summary>
-    private static ModelStore StoreOf(Settings settings) => new(Path.Combine(settings.DataFolder, "models", $"tenant-{settings.Tenant}"));
+    private static ModelStore StoreOf(Settings settings) => TextEmbedders.StoreOf(settings.DataFolder, settings.Tenant);
 
     private static async Task<int> Import(Settings settings, string source, string? given, bool dry, CancellationToken stop)
     {

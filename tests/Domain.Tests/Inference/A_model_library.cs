@@ -46,6 +46,17 @@ public class A_model_library
     }
 
     [Fact]
+    public void keeps_what_it_has_when_a_device_is_set_aside_and_says_so()
+    {
+        var command = new SetDeviceAside(ModelLibraryId.Only, "cuda:0", "a card", "Lost", "cuStreamSynchronize failed", "mini");
+        var aside = Assert.IsType<DeviceSetAside>(Assert.Single(SetDeviceAsideHandler.Handle(command, null, Noon).Item1));
+        Assert.Equal(new DeviceSetAside("cuda:0", "a card", "Lost", "cuStreamSynchronize failed", "mini", Noon), aside);
+        Assert.Empty(ModelLibrary.Create(aside).Models);
+        var library = ModelLibrary.Create(Imported);
+        Assert.Equal(library.Models, library.Apply(aside).Models);
+    }
+
+    [Fact]
     public void takes_a_model_out_and_in_again()
     {
         var library = ModelLibrary.Create(Imported);

@@ -10,10 +10,10 @@ public sealed class A_local_text_embedder : A_text_embedder
     private readonly TemporaryModel _directory = RandomModel.WriteWhole().Write("config_sentence_transformers.json", """{"prompts": {"query": "w5 "}}""");
 
     [Fact]
-    public void names_its_model_after_its_files_and_settings()
+    public async Task names_its_model_after_its_files_and_settings()
     {
-        using var exact = LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef");
-        using var halved = LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef", new EmbeddingModelOptions(WeightPrecision.BFloat16, Dimension: 32));
+        await using var exact = LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef");
+        await using var halved = LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef", new EmbeddingModelOptions(WeightPrecision.BFloat16, Dimension: 32));
         Assert.Equal(new TextEmbedderInfo("mini@0123456789ab-64", 64, IsSemantic: true, MaxTokens: 16), exact.Info);
         Assert.Equal("mini@0123456789ab-32-bfloat16", halved.Info.Model);
     }
@@ -21,7 +21,7 @@ public sealed class A_local_text_embedder : A_text_embedder
     [Fact]
     public async Task embeds_a_query_with_its_prompt()
     {
-        using var embedder = LocalTextEmbedder.Load(_directory.Path, "mini", "00");
+        await using var embedder = LocalTextEmbedder.Load(_directory.Path, "mini", "00");
         var query = await embedder.Embed(["w9"], TextPurpose.Query, TestContext.Current.CancellationToken);
         var document = await embedder.Embed(["w5 w9"], TextPurpose.Document, TestContext.Current.CancellationToken);
         Assert.Equal(document.Vectors.Single(), query.Vectors.Single());
@@ -29,9 +29,17 @@ public sealed class A_local_text_embedder : A_text_embedder
 
     protected override ITextEmbedder Create() => LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef");
 
-    protected override void Dispose(bool disposing)
+    [Fact]
+    public async Task takes_no_texts_once_it_is_being_stopped()
     {
-        base.Dispose(disposing);
+        var embedder = LocalTextEmbedder.Load(_directory.Path, "mini", "00");
+        await embedder.DisposeAsync();
+        await Assert.ThrowsAsync<TextEmbedderBusyException>(() => embedder.Embed(["w9"], TextPurpose.Query, TestContext.Current.CancellationToken));
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
         _directory.Dispose();
     }
 }

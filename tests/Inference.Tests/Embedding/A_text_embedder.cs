@@ -3,7 +3,7 @@ using Platform.Domain.Inference;
 namespace Platform.Inference.Tests.Embedding;
 
 /// <summary>What every implementation of <see cref="ITextEmbedder"/> holds.</summary>
-public abstract class A_text_embedder : IDisposable
+public abstract class A_text_embedder : IAsyncDisposable
 {
     private ITextEmbedder? _embedder;
 
@@ -57,15 +57,13 @@ public abstract class A_text_embedder : IDisposable
     public async Task stops_when_it_is_cancelled() =>
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Embedder.Embed(["w5"], TextPurpose.Query, new CancellationToken(canceled: true)));
 
-    public void Dispose()
+    public virtual async ValueTask DisposeAsync()
     {
-        Dispose(disposing: true);
+        if (_embedder is IAsyncDisposable embedder) { await embedder.DisposeAsync(); }
         GC.SuppressFinalize(this);
     }
 
     protected abstract ITextEmbedder Create();
-
-    protected virtual void Dispose(bool disposing) => (_embedder as IDisposable)?.Dispose();
 
     protected Task<TextEmbeddings> Embed(params string[] texts) => Embedder.Embed(texts, TextPurpose.Document, TestContext.Current.CancellationToken);
 
