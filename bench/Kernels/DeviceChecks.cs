@@ -140,9 +140,13 @@ internal static class DeviceChecks
         });
     }
 
+    /// <summary>Of the words' letters more merges cannot be made: 80 syllables, and 6,400 pairs of them with and without a space.</summary>
+    public const int MostBytePairs = 12_000;
+
     /// <summary>A tokenizer.json like Llama 3's, with merges of letters to syllables and of those to words.</summary>
     public static byte[] BytePairFile(int words)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(words, MostBytePairs);
         var vocabulary = new JsonObject();
         var merges = new JsonArray();
         for (var value = 0; value < 256; value++) { vocabulary.Add(Encoding.UTF8.GetString(ByteLevel.Spelled([(byte)value])), value); }

@@ -80,7 +80,7 @@ internal static class DevicesPart
         Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
         Search(stream, figures, real ? 10_000_000 : 20_000, memory);
         Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "WordPiece", "tokenise", DeviceChecks.WordPieceFile(30_000));
-        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "byte-level BPE", "bpe", DeviceChecks.BytePairFile(30_000));
+        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "byte-level BPE", "bpe", DeviceChecks.BytePairFile(DeviceChecks.MostBytePairs));
     }
 
     /// <summary>Bytes a second that a copy within the device reads and writes.</summary>
