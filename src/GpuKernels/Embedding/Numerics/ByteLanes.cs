@@ -7,7 +7,7 @@ namespace Platform.GpuKernels.Embedding.Numerics;
 /// <summary>
 /// Sums of the four products of unsigned and signed bytes in each 32 bits, exactly: what vpdpbusd does, of 16-bit multiplications where it is not there, the even bytes and the odd
 /// ones by themselves. vpmaddubsw is no way to it: 2 * 255 * 127 does not fit the 16 bits that it saturates to. Callers split what they use several times outside of
-/// their loops: the JIT does not move it there, which cost half of the speed.
+/// their loops: the JIT does not move it there (an encoder with AVX-512 took 1.18 times as long).
 /// </summary>
 internal static class ByteProducts
 {
