@@ -18,7 +18,7 @@ public enum EmbeddingPurpose
 /// <param name="Dimension">The first so many values of each vector are kept, before it is normalised: for models that were trained for it (Matryoshka, Kusupati et al. 2022). null: all.</param>
 /// <param name="Threads">At most so many at a time; 0: one for each core.</param>
 /// <param name="UnitLength">Vectors get the Euclidean length 1 also where the model leaves it open.</param>
-/// <param name="Device">Runs the encoder in bfloat16, where it can; it is opened at the first batch. null, or what it cannot run: the CPU.</param>
+/// <param name="Device">Runs the encoder in bfloat16, where it can; it is opened at the first batch. null, what it cannot run, or Int8, whose vectors are not the same ones: the CPU.</param>
 /// <param name="SetAside">Told once if the device fails; that batch and those after it are done on the CPU.</param>
 public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPrecision.Float32, int? Dimension = null, int Threads = 0, bool UnitLength = false, DeviceInfo? Device = null, Action<DeviceSetAside>? SetAside = null);
 
@@ -64,7 +64,7 @@ public sealed class EmbeddingModel : IDisposable
             ? new EncodeOptions(AddSpecialTokens: false)
             : new EncodeOptions(Truncation: new Truncation(layout.MaxTokens!.Value, TruncationStrategy.LongestFirst, 0, tokeniser.Defaults.Truncation?.Side ?? Side.Right));
         Dimension = options.Dimension ?? Width;
-        if (encoder is not null && options.Device is { } device && DeviceEncoder.Pooling(layout.Pooling) is not null)
+        if (encoder is not null && options is { Device: { } device, Precision: not WeightPrecision.Int8 } && DeviceEncoder.Pooling(layout.Pooling) is not null)
         {
             _accelerated = new AcceleratedEncoder(
                 encoder,
