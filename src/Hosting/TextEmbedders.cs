@@ -2,6 +2,7 @@ using Platform.Domain.Inference;
 using Platform.EventStore;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Embedding;
+using Platform.GpuKernels.Embedding.Lexical;
 using Platform.Inference.Embedding;
 using Platform.Messaging;
 
@@ -34,15 +35,18 @@ public sealed class TextEmbedders : IAsyncDisposable
     public static ModelStore StoreOf(string dataFolder, TenantId tenant) => new(Path.Combine(dataFolder, "models", $"tenant-{tenant}"));
 
     /// <summary>A tenant's embedder. It stays usable until its model is removed or the node ends.</summary>
-    /// <param name="name">Of a model; null: what <see cref="Variable"/> names, else the model that was imported first, else the comparison of words (<c>lexical-v1</c>).</param>
+    /// <param name="name">Of a model, or <c>lexical-v1</c> for the comparison of words; null: what <see cref="Variable"/> names, else the model that was imported first, else the comparison of words.</param>
     /// <exception cref="ProblemException">There is no such model, or it cannot be used any more.</exception>
     public async Task<ITextEmbedder> Of(TenantId tenant, string? name, CancellationToken cancellation)
     {
         var models = (await store.Load(tenant, ModelLibraryId.Only.Value, Domain.Folds.ModelLibrary, cancellation)).State?.Models ?? new ModelLibrary().Models;
         var wanted = name ?? (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named ? named : null);
-        var chosen = wanted is null
-            ? models.Values.MinBy(model => (model.ImportedAt, model.Name))
-            : models.GetValueOrDefault(wanted) ?? throw new ProblemException(new Problem("model.not-found", $"There is no model '{wanted}'{(name is null ? $", which {Variable} names" : "")}. `platform models list` lists them, `platform models import` takes one in.", 404));
+        var chosen = wanted is null ? models.Values.MinBy(model => (model.ImportedAt, model.Name)) : models.GetValueOrDefault(wanted);
+        if (chosen is null && wanted is not (null or LexicalEmbedding.Name))
+        {
+            throw new ProblemException(new Problem("model.not-found", $"There is no model '{wanted}'{(name is null ? $", which {Variable} names" : "")}. `platform models list` lists them, `platform models import` takes one in.", 404));
+        }
+
         await turn.WaitAsync(cancellation);
         try
         {

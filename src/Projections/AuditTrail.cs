@@ -80,7 +80,7 @@ public static class AuditTrail
         EffectUndoRefused e => $"Refused to undo effect {e.EffectId}: {e.Because}",
         UndoCompleted e => Invariant($"Ended the undo: {e.Undone} undone, {e.Skipped} skipped, {e.Refused} refused."),
         ModelImported e => Invariant($"Took in the model '{e.Name}' from {e.Source}: {e.Files.Count} files, sha256 {e.ContentHash}."),
-        DeviceSetAside e => $"Set the device {e.Device} ({e.DeviceName}) aside, which failed while it ran the model '{e.Model}' ({e.Failure}: {e.Reason}); the CPU does its work.",
+        DeviceSetAside e => $"Set the device {e.Device} ({e.DeviceName}) aside, which failed while it ran the model '{e.Model}' ({e.Failure}: {e.Reason}); the CPU runs it now.",
         ModelRemoved e => $"Took out the model '{e.Name}', sha256 {e.ContentHash}.",
         _ => throw new ArgumentException($"There is no sentence for {fact.GetType().Name}.", nameof(fact)),
     };

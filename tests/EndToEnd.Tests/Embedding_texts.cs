@@ -1,26 +1,18 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Platform.Domain.Inference;
+using Platform.EmbeddedPostgres;
 using Platform.GpuKernels.Tests.Embedding;
+using Platform.Hosting;
+using Platform.Messaging;
 
 namespace Platform.EndToEnd.Tests;
 
-/// <summary>A data folder whose PostgreSQL runs between the commands.</summary>
-public sealed class A_started_installation : IAsyncLifetime
-{
-    public DataFolder Place { get; } = new();
-
-    public async ValueTask InitializeAsync()
-    {
-        var started = await Place.Run("db", "start");
-        Assert.True(started.Code == 0, started.ToString());
-    }
-
-    public ValueTask DisposeAsync() => Place.DisposeAsync();
-}
-
 /// <summary><c>platform embed</c>, with the real binary: by words as long as there is no model, then by one that is imported.</summary>
-public sealed class Embedding_texts(A_started_installation installation) : IClassFixture<A_started_installation>
+public sealed class Embedding_texts(A_folder_with_its_database installation) : IClassFixture<A_folder_with_its_database>
 {
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
     [Fact]
     public async Task Texts_are_compared_by_words_until_a_model_is_imported_and_by_it_from_then_on()
     {
@@ -40,6 +32,8 @@ public sealed class Embedding_texts(A_started_installation installation) : IClas
         Assert.All(lines, line => Assert.StartsWith("mini@", (string)line["model"]!, StringComparison.Ordinal));
         Assert.All(lines, line => Assert.Equal(64, line["vector"]!.AsArray().Count));
 
+        Assert.Equal("lexical-v1-1024", (string)Records(await place.Run("embed", "--json", "--model", "lexical-v1", "w9")).Single()["model"]!);
+
         // The query's prompt makes the same words of it.
         var query = Records(await place.Run("embed", "--json", "--query", "--model", "mini", "w9")).Single();
         Assert.Equal(lines[0]["vector"]!.ToJsonString(), query["vector"]!.ToJsonString());
@@ -57,6 +51,36 @@ public sealed class Embedding_texts(A_started_installation installation) : IClas
         Assert.Equal(2, absent.Code);
         Assert.Contains("PLATFORM_EMBEDDING_MODEL", absent.Error, StringComparison.Ordinal);
         Assert.Contains("platform models import", absent.Error, StringComparison.Ordinal);
+        var many = await place.Run("embed", "--model", "lexical-v1", "--file", place.Write("many.txt", string.Concat(Enumerable.Repeat("text\n", 65_537))));
+        Assert.Equal(2, many.Code);
+        Assert.Contains("65536", many.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Parameter", many.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>What a process that stays has: the command line loads a model and ends.</summary>
+    [Fact]
+    public async Task A_node_shares_a_model_until_it_is_removed()
+    {
+        var place = installation.Place;
+        var tenant = new TenantId("sharing");
+        using var model = RandomModel.WriteWhole();
+        foreach (var name in (string[])["first", "second"])
+        {
+            var imported = await place.Run("models", "import", model.Path, "--name", name, "--tenant", tenant.Value);
+            Assert.True(imported.Code == 0, imported.ToString());
+        }
+
+        await using var cluster = await EmbeddedCluster.Start(new ClusterOptions(place.Data), Cancellation);
+        await using var node = await Node.Open(new NodeOptions(cluster.ConnectionString, place.Data), Cancellation);
+        var first = await node.Embedders.Of(tenant, null, Cancellation);
+        Assert.Same(first, await node.Embedders.Of(tenant, "first", Cancellation));
+        Assert.StartsWith("second@", (await node.Embedders.Of(tenant, "second", Cancellation)).Info.Model, StringComparison.Ordinal);
+        Assert.False((await node.Embedders.Of(new TenantId("another"), null, Cancellation)).Info.IsSemantic);
+        Assert.Equal(2, (await first.Embed(["w5", "w6 w7"], TextPurpose.Document, Cancellation)).Vectors.Count);
+
+        Assert.Equal(0, (await place.Run("models", "remove", "first", "--tenant", tenant.Value)).Code);
+        Assert.StartsWith("second@", (await node.Embedders.Of(tenant, null, Cancellation)).Info.Model, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<TextEmbedderBusyException>(() => first.Embed(["w5"], TextPurpose.Document, Cancellation));
     }
 
     private static JsonNode[] Records(Finished finished)

@@ -15,7 +15,10 @@ public sealed record TextEmbeddings(TextEmbedderInfo Embedder, IReadOnlyList<flo
 /// <summary>An embedder takes no texts just now: too many wait already, or it is being stopped. Nothing is wrong with the texts; ask again.</summary>
 public sealed class TextEmbedderBusyException(string message, Exception? cause = null) : Exception(message, cause);
 
-/// <summary>Makes vectors of texts. A text's vector depends on the model, the text and the purpose alone, not on what else is asked for with it.</summary>
+/// <summary>
+/// Makes vectors of texts. A text's vector depends on the model, the text and the purpose alone, not on what else is asked for with it; where a GPU makes it, but for
+/// rounding.
+/// </summary>
 public interface ITextEmbedder
 {
     TextEmbedderInfo Info { get; }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Platform.Domain.Inference;
 using Platform.GpuKernels;
@@ -14,6 +15,9 @@ internal static class EmbedCommand
     /// <summary>Values of a vector that the table shows, and characters of a text.</summary>
     private const int ShownValues = 4;
     private const int ShownText = 48;
+
+    /// <summary>Characters of a file that are read at a time; a line may be as long as all that is taken.</summary>
+    private const int BufferLength = 64 * 1024;
 
     public static Command Create(Commands commands)
     {
@@ -38,7 +42,8 @@ internal static class EmbedCommand
         var embedder = await installation.Node.Embedders.Of(settings.Tenant, model, stop);
         TextEmbeddings answer;
         try { answer = await embedder.Embed(texts, purpose, stop); }
-        catch (ArgumentException e) { throw new ProblemException(new Problem("embed.too-much", e.Message)); }
+        // .NET puts the parameter's name behind the sentence, which says nothing here.
+        catch (ArgumentException e) { throw new ProblemException(new Problem("embed.too-much", e.Message.Split(" (Parameter ")[0])); }
 
         var info = answer.Embedder;
         if (settings.Terminal.Json)
@@ -58,7 +63,7 @@ internal static class EmbedCommand
             return ExitCode.Done;
         }
 
-        settings.Terminal.Note($"{info.Model}: {info.Dimension} dimensions; near means {(info.IsSemantic ? "a similar meaning" : "similar words, since no model was imported: `platform models import` takes one in")}.");
+        settings.Terminal.Note($"{info.Model}: {info.Dimension} dimensions; near means {(info.IsSemantic ? "a similar meaning" : "similar words: `platform models import` takes in a model of meanings")}.");
         settings.Terminal.Table(
             ["NEAR", "VECTOR", "TEXT"],
             [.. texts.Select((text, i) => (IReadOnlyList<string>)[Number(Dot(answer.Vectors[0], answer.Vectors[i])), $"{string.Join(' ', answer.Vectors[i].Take(ShownValues).Select(Number))} ...", Terminal.Safe(Short(text))])],
@@ -69,15 +74,18 @@ internal static class EmbedCommand
     private static async Task<IReadOnlyList<string>> Lines(string file, CancellationToken stop)
     {
         using var reader = file == "-" ? Console.In : new StreamReader(file);
-        var lines = new List<string>();
-        var length = 0L;
-        while (await reader.ReadLineAsync(stop) is { } line)
+        var all = new StringBuilder();
+        var buffer = new char[BufferLength];
+        while (await reader.ReadAsync(buffer, stop) is > 0 and var read)
         {
-            length += line.Length;
-            if (length > TextLimits.TextBytes) { throw new ProblemException(new Problem("embed.too-much", $"{file} has more than {TextLimits.TextBytes} characters: embed it in parts.")); }
+            if (all.Length + read > TextLimits.TextBytes) { throw new ProblemException(new Problem("embed.too-much", $"{Terminal.Safe(file)} has more than {TextLimits.TextBytes} characters: embed it in parts.")); }
 
-            lines.Add(line);
+            all.Append(buffer, 0, read);
         }
+
+        var lines = new List<string>();
+        using var text = new StringReader(all.ToString());
+        while (await text.ReadLineAsync(stop) is { } line) { lines.Add(line); }
 
         return lines;
     }
