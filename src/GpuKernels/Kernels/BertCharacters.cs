@@ -18,6 +18,9 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
     /// <summary>A character whose normal form depends on its neighbours, or would begin and end words: such a text is tokenised on the CPU.</summary>
     public const uint Special = 0x2000_0000;
 
+    /// <summary>How many times the bytes of a character its normal form has at most: a Hangul syllable becomes three letters of three bytes.</summary>
+    public const int Growth = 3;
+
     private const int LengthShift = 22;
     private const int CharacterCount = 0x11_0000;
 
@@ -104,7 +107,9 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
         var length = 0;
         foreach (var part in normal) { length += new Rune(part).EncodeToUtf8(bytes[length..]); }
 
-        return length > 15 ? Special : Write(bytes[..length], flags, spelled);
+        // What the kernels have room for; no character of Unicode 16 is beyond it.
+        var own = new Rune(scalar).Utf8SequenceLength;
+        return normal.Count > own || length > Math.Min(15, own == 1 ? 1 : own * Growth) ? Special : Write(bytes[..length], flags, spelled);
     }
 
     private static uint Write(ReadOnlySpan<byte> bytes, uint flags, List<byte> spelled)

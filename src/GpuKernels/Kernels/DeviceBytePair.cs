@@ -1,3 +1,4 @@
+using System.Text.Unicode;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Tokenisation;
 using Platform.GpuKernels.Tokenisation.Bpe;
@@ -17,6 +18,11 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     /// <summary>The longest stretch without a certain place that one work item goes through; lengths of pieces have 16 bits.</summary>
     public const int StretchBytes = 8192;
 
+    /// <summary>Behind each text, so that nothing joins two: no text that is valid UTF-8 has it.</summary>
+    private const byte Separator = 0xFF;
+
+    private readonly TokenTree _added;
+    private readonly bool _addPrefixSpace;
     private readonly BytePairEncoder _cpu;
     private readonly SplitPattern _pattern;
     private readonly PieceTable _pieces;
@@ -25,8 +31,9 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     private readonly TokenSink _sink = new();
 
     public DeviceBytePair(Accelerator accelerator, BytePairVocabulary vocabulary, SplitPattern pattern, TokenTree added, bool addPrefixSpace)
-        : base(accelerator, added, separator: 0xFF, addPrefixSpace)
+        : base(accelerator)
     {
+        (_added, _addPrefixSpace) = (added, addPrefixSpace);
         try
         {
             (_cpu, _pattern, _merges) = (new BytePairEncoder(vocabulary), pattern, vocabulary.Merges);
@@ -48,9 +55,54 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         }
     }
 
-    protected override Matched? Match(Batch batch, MemoryBuffer firsts, MemoryBuffer left, Rented rented)
+    protected override DeviceTokens Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch)
     {
-        var count = batch.Bytes.Length;
+        // What is left to the CPU is an empty text here.
+        var lefts = new bool[texts.Count];
+        TextBatch.InRanges(texts.Count, texts.Sum(text => (long)text.Length), (from, end) =>
+        {
+            for (var i = from; i < end; i++)
+            {
+                var text = texts[i].Span;
+                lefts[i] = !Utf8.IsValid(text) || (_added.MayMatch(text) && _added.TryFind(text, 0, 0, out _));
+            }
+        });
+        batch.Lay(texts, lefts, Separator, _addPrefixSpace);
+        var left = new SortedSet<int>(Enumerable.Range(0, texts.Count).Where(text => lefts[text]));
+        using var rented = new Rented(Stream);
+        var offsets = rented.New(4L * (texts.Count + 1));
+        if (texts.Count == 0)
+        {
+            Stream.Fill(offsets, 0, 0, offsets.Bytes);
+            return new DeviceTokens(Stream, Stream.Rent(4), rented.Keep(offsets), 0, () => (0, left));
+        }
+
+        var (bytes, starts) = (rented.New(batch.Bytes), rented.New(4L * batch.Texts));
+        batch.UploadBytes(Stream, bytes, 0, batch.Bytes);
+        batch.UploadStarts(Stream, starts);
+        var leftOnDevice = rented.New(4 * (1 + TokenKernels.Left));
+        Stream.Fill(leftOnDevice, 0, 0, leftOnDevice.Bytes);
+        var (found, counts) = Match(batch, bytes, leftOnDevice, rented);
+        var groups = TokenKernels.Groups(batch.Bytes);
+        var totals = rented.New(4L * (groups + 1));
+        var before = rented.New(4L * batch.Bytes);
+
+        // A piece has no more tokens than bytes.
+        var ids = rented.New(4L * batch.Bytes);
+        Launch(TokenKernels.Module, "count_tokens", groups, counts, batch.Bytes, totals);
+        Launch(TokenKernels.Module, "scan_totals", 1, totals, groups);
+        Launch(TokenKernels.Module, "scatter", groups, counts, batch.Bytes, totals, found, ids, before);
+        Launch(TokenKernels.Module, "text_offsets", TokenKernels.Groups(texts.Count + 1), starts, texts.Count, batch.Bytes, before, totals, groups, offsets);
+        var count = new int[1];
+        Stream.Download(totals, count.AsSpan(), 4L * groups);
+        ReadLeft(leftOnDevice, batch, left);
+        return new DeviceTokens(Stream, rented.Keep(ids), rented.Keep(offsets), texts.Count, () => (count[0], left));
+    }
+
+    /// <summary>At a piece's first byte and behind it its tokens, and how many they are.</summary>
+    private (MemoryBuffer Found, MemoryBuffer Counts) Match(TextBatch batch, MemoryBuffer bytes, MemoryBuffer left, Rented rented)
+    {
+        var count = batch.Bytes;
         var groups = TokenKernels.Groups(count);
         var lengths = rented.New(2L * count);
         var found = rented.New(4L * count);
@@ -62,9 +114,9 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         var longs = rented.New(8L * ((count / MergedBytes) + 1));
         Stream.Fill(lengths, 0, 0, 2L * count);
         Stream.Fill(numbers, 0, 0, 8);
-        Launch(BytePairKernels.Module, "split", groups, batch.OnDevice, (uint)count, _device.Pages, _device.Classes, (uint)_pattern, (uint)StretchBytes, lengths, left);
+        Launch(BytePairKernels.Module, "split", groups, bytes, (uint)count, _device.Pages, _device.Classes, (uint)_pattern, (uint)StretchBytes, lengths, left);
         Launch(
-            BytePairKernels.Module, "look_up", groups, batch.OnDevice, (uint)count, lengths, _device.Slots, (uint)(_pieces.Slots.Length - 1), _device.Starts, _device.Bytes,
+            BytePairKernels.Module, "look_up", groups, bytes, (uint)count, lengths, _device.Slots, (uint)(_pieces.Slots.Length - 1), _device.Starts, _device.Bytes,
             (long)_pieces.Multiplier, (uint)MergedBytes, found, counts, numbers, misses, longs);
         var many = new int[2];
         Stream.Download(numbers, many.AsSpan());
@@ -72,16 +124,16 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         {
             var grid = LaunchGrid.Cover((long)many[0] * BytePairKernels.Lanes, BytePairKernels.MergeGroup);
             Stream.Launch(
-                Stream.Accelerator.Load(BytePairKernels.Module, "merge_pieces"), grid, batch.OnDevice, lengths, misses, (uint)many[0], _device.ByteIds,
+                Stream.Accelerator.Load(BytePairKernels.Module, "merge_pieces"), grid, bytes, lengths, misses, (uint)many[0], _device.ByteIds,
                 _device.Merges, (uint)(_merges.Slots.Length - 1), _merges.Shift, (long)_merges.Multiplier, _device.Merged, found, counts);
         }
 
-        if (many[1] > 0) { MergeOnCpu(batch.Bytes, longs, many[1], found, counts, rented); }
+        if (many[1] > 0) { MergeOnCpu(batch.Memory, longs, many[1], found, counts, rented); }
 
-        return new Matched(found, counts, count);
+        return (found, counts);
     }
 
-    private void MergeOnCpu(byte[] bytes, MemoryBuffer longs, int pieces, MemoryBuffer found, MemoryBuffer counts, Rented rented)
+    private void MergeOnCpu(ReadOnlySpan<byte> bytes, MemoryBuffer longs, int pieces, MemoryBuffer found, MemoryBuffer counts, Rented rented)
     {
         var places = new int[pieces * 2];
         Stream.Download(longs, places.AsSpan());
@@ -89,7 +141,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         _sink.Clear(wantsOffsets: false);
         for (var i = 0; i < pieces; i++)
         {
-            _cpu.Tokenise(bytes.AsSpan(places[i * 2], places[(i * 2) + 1]), _sink);
+            _cpu.Tokenise(bytes.Slice(places[i * 2], places[(i * 2) + 1]), _sink);
             firsts[i + 1] = _sink.Count;
         }
 
@@ -98,6 +150,23 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         Stream.Upload(_sink.Ids, tokens);
         Stream.Upload<int>(firsts, starts);
         Launch(BytePairKernels.Module, "place", TokenKernels.Groups(pieces), longs, (uint)pieces, starts, tokens, found, counts);
+    }
+
+    private void ReadLeft(MemoryBuffer onDevice, TextBatch batch, SortedSet<int> left)
+    {
+        var places = new int[1 + TokenKernels.Left];
+        Stream.Download(onDevice, places.AsSpan());
+        if ((uint)places[0] > TokenKernels.Left)
+        {
+            left.UnionWith(Enumerable.Range(0, batch.Texts));
+            return;
+        }
+
+        foreach (var place in places.AsSpan(1, places[0]))
+        {
+            var text = batch.Starts[..batch.Texts].BinarySearch(place);
+            left.Add(text >= 0 ? text : ~text - 1);
+        }
     }
 
     /// <summary>The pieces that end as one token when they are merged, of those that a file's merges spell.</summary>

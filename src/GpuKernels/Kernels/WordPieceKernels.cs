@@ -4,131 +4,204 @@ using Platform.GpuKernels.Devices.Cpu;
 
 namespace Platform.GpuKernels.Kernels;
 
-/// <summary>The module wordpiece.cl and its references.</summary>
+/// <summary>The module wordpiece.cl and its references, which go through a tile from its beginning and look words up in the tree alone.</summary>
 internal static class WordPieceKernels
 {
     public const int Group = 256;
 
-    private const byte Inside = 0, Letter = 1, Single = 2, Gap = 3;
+    /// <summary>Bytes of which a group's words begin.</summary>
+    public const int Tile = 3584;
+
+    /// <summary>Bytes before a tile that say whether a word goes on into it.</summary>
+    public const int History = 32;
+
+    /// <summary>Places of a tile's tokens: its bytes and those that its last word may take beyond.</summary>
+    public const int Span = 4064;
+
+    /// <summary>Bytes beyond a tile that are read with it: to the end of the last character that begins in its window.</summary>
+    public const int ReadBeyond = Span - Tile + 16;
+
+    /// <summary>A text's flag: the CPU tokenises it.</summary>
+    public const uint Leave = 1;
+
+    /// <summary>A text's flag: it has a byte with which an added token begins.</summary>
+    public const uint Suspect = 2;
 
     public static readonly KernelModule Module = new(
         "wordpiece",
-        ("measure", Measure),
-        ("normalise", Normalise),
-        ("match", Match),
-        ("normal_starts", NormalStarts));
+        ("texts_of_tiles", TextsOfTiles),
+        ("tokenise_tiles", TokeniseTiles),
+        ("place_tiles", PlaceTiles));
 
-    private static uint EntryAt(ReadOnlySpan<byte> text, int at, ReadOnlySpan<ushort> pages, ReadOnlySpan<uint> entries, out int bytes)
+    public static int Tiles(int bytes) => (bytes + Tile - 1) / Tile;
+
+    private static void TextsOfTiles(CpuLaunch launch)
     {
-        bytes = 0;
-        if ((text[at] & 0xC0) == 0x80) { return 0; }
-
-        _ = Rune.DecodeFromUtf8(text[at..], out var rune, out bytes);
-        return entries[(pages[rune.Value >> 8] * 256) + (rune.Value & 255)];
-    }
-
-    private static int Length(uint entry, int bytes) => (entry & BertCharacters.Kept) != 0 ? bytes : (int)(entry >> 22 & 15);
-
-    private static void Measure(CpuLaunch launch)
-    {
-        var count = launch.Int(1);
-        var text = launch.Buffer<byte>(0)[..count];
-        var totals = launch.Buffer<uint>(4);
-        totals[..launch.Grid.X].Clear();
-        for (var at = 0; at < count; at++)
+        var starts = launch.Buffer<int>(0)[..launch.Int(1)];
+        for (var tile = 0; tile < launch.Int(2); tile++)
         {
-            var entry = EntryAt(text, at, launch.Buffer<ushort>(2), launch.Buffer<uint>(3), out var bytes);
-            if ((entry & BertCharacters.Special) != 0) { TokenKernels.Leave(launch.Buffer<uint>(5), (uint)at); }
-            totals[at / Group] += (uint)Length(entry, bytes);
+            var first = 0;
+            while (first < starts.Length && starts[first] < (tile * Tile) - History) { first++; }
+
+            launch.Buffer<int>(3)[tile] = first;
         }
     }
 
-    private static void Normalise(CpuLaunch launch)
+    private static void TokeniseTiles(CpuLaunch launch)
+    {
+        var steps = new Dictionary<uint, (uint Node, uint Token)>();
+        var slots = launch.Buffer<uint>(11)[..((launch.Int(12) + 1) * 4)];
+        for (var slot = 0; slot < slots.Length; slot += 4)
+        {
+            if (slots[slot + 1] != 0) { steps.Add(slots[slot], (slots[slot + 1], slots[slot + 2])); }
+        }
+
+        for (var group = 0; group < launch.Grid.X; group++) { TokeniseTile(launch, group, steps); }
+    }
+
+    private static void TokeniseTile(CpuLaunch launch, int group, Dictionary<uint, (uint Node, uint Token)> steps)
     {
         var count = launch.Int(1);
         var text = launch.Buffer<byte>(0)[..count];
-        var normal = launch.Buffer<byte>(6);
-        var classes = launch.Buffer<byte>(7);
-        var to = 0;
-        for (var at = 0; at < count; at++)
+        var starts = launch.Buffer<int>(3)[..launch.Int(4)];
+        var flags = launch.Buffer<uint>(20);
+        var tile = (launch.Int(2) + group) * Tile;
+        var at = Math.Max(0, tile - History);
+        var end = Math.Min(count, tile + Span);
+
+        // Null is not known: what is before the window may be of a word.
+        bool? within = at == 0 ? false : null;
+        var words = new List<(int Home, List<byte> Bytes)>();
+        var isOwn = false;
+        while (at < end)
         {
-            var entry = EntryAt(text, at, launch.Buffer<ushort>(2), launch.Buffer<uint>(3), out var bytes);
-            var length = Length(entry, bytes);
-            var from = (entry & BertCharacters.Kept) != 0 ? text.Slice(at, length) : launch.Buffer<byte>(4).Slice((int)(entry & 0x3F_FFFF), length);
-            launch.Buffer<uint>(8)[at] = (uint)to;
-            foreach (var value in from)
+            if (starts.BinarySearch(at) >= 0) { within = false; }
+            else if (within is null && at >= tile)
             {
-                classes[to] = (value & 0xC0) == 0x80 ? Inside : (entry & BertCharacters.Space) != 0 ? Gap : (entry & BertCharacters.Alone) != 0 ? Single : Letter;
-                normal[to++] = value;
+                Flag(flags, starts, tile, Leave);
+                within = false;
             }
-        }
-    }
 
-    private static void Match(CpuLaunch launch)
-    {
-        var count = launch.Int(2);
-        var normal = launch.Buffer<byte>(0)[..count];
-        var classes = launch.Buffer<byte>(1)[..count];
-        var found = launch.Buffer<uint>(12);
-        var counts = launch.Buffer<uint>(13);
-        counts[..count].Clear();
-        var (begin, goOn) = (Table(launch, 3), Table(launch, 5));
-        var before = Gap;
-        for (var at = 0; at < count; at++)
-        {
-            var own = classes[at];
-            if (own == Inside) { continue; }
+            var next = starts.BinarySearch(at + 1);
+            next = next < 0 ? ~next : next;
+            var rest = text[at..(next < starts.Length ? starts[next] : count)];
+            var valid = Rune.DecodeFromUtf8(rest, out var rune, out var bytes) == System.Buffers.OperationStatus.Done;
+            if (!valid) { bytes = 1; }
 
-            var begins = own == Single || (own == Letter && before != Letter);
-            before = own;
-            if (!begins) { continue; }
-
-            var end = at + 1;
-            while (end < count && (classes[end] == Inside || (own == Letter && classes[end] == Letter))) { end++; }
-
-            var characters = classes[at..end].Length - classes[at..end].Count(Inside);
-            var made = 0;
-            var from = at;
-            while (from < end && characters <= launch.Int(10))
+            var entry = !valid && at < tile && (text[at] & 0xC0) == 0x80 ? 0
+                : !valid ? BertCharacters.Special
+                : launch.Buffer<uint>(7)[(launch.Buffer<ushort>(6)[rune.Value >> 8] * 256) + (rune.Value & 255)];
+            if (at >= tile && at < tile + Tile)
             {
-                int best = -1, bestEnd = from;
-                for (var to = end; to > from && best < 0; to--)
-                {
-                    if (to < end && classes[to] == Inside) { continue; }
+                if ((entry & BertCharacters.Special) != 0) { Flag(flags, starts, at, Leave); }
+                if ((launch.Buffer<uint>(16)[text[at] / 32] >> text[at] % 32 & 1) != 0) { Flag(flags, starts, at, Suspect); }
+            }
 
-                    if ((from == at ? begin : goOn).TryGetValue(Encoding.Latin1.GetString(normal[from..to]), out var token)) { (best, bestEnd) = (token, to); }
+            var normal = (entry & BertCharacters.Kept) != 0 ? rest[..bytes] : launch.Buffer<byte>(8).Slice((int)(entry & 0x3F_FFFF), (int)(entry >> 22 & 15));
+            if ((entry & (BertCharacters.Special | BertCharacters.Space)) != 0) { within = false; }
+            else if (!normal.IsEmpty)
+            {
+                var alone = (entry & BertCharacters.Alone) != 0;
+                if (alone || within != true)
+                {
+                    if (at >= tile + Tile) { break; }
+
+                    isOwn = at >= tile;
+                    if (isOwn) { words.Add((at - tile, [])); }
                 }
 
-                if (best < 0) { break; }
-                found[at + made++] = launch.Buffer<uint>(7)[(best * 3) + 2];
-                from = bestEnd;
+                if (isOwn) { words[^1].Bytes.AddRange(normal); }
+                within = !alone;
             }
 
-            if (from < end) { (found[at], made) = ((uint)launch.Int(11), 1); }
-            counts[at] = (uint)made;
+            at += bytes;
         }
-    }
 
-    /// <summary>A table's tokens by their bytes, without the hash that the kernel trusts.</summary>
-    private static Dictionary<string, int> Table(CpuLaunch launch, int table)
-    {
-        var slots = launch.Buffer<uint>(table)[..(2 * (launch.Int(table + 1) + 1))];
-        var tokens = launch.Buffer<uint>(7);
-        var bytes = launch.Buffer<byte>(8);
-        var found = new Dictionary<string, int>(StringComparer.Ordinal);
-        for (var slot = 1; slot < slots.Length; slot += 2)
+        // A word that may go on beyond the window is known only where it is too long already.
+        var isCut = isOwn && at >= end && within == true && end < count && starts.BinarySearch(end) < 0;
+        var made = 0;
+        var ids = launch.Buffer<uint>(17).Slice(group * Span, Span);
+        var nextText = starts.BinarySearch(tile);
+        nextText = nextText < 0 ? ~nextText : nextText;
+        while (nextText > 0 && starts[nextText - 1] == tile) { nextText--; }
+
+        for (var i = 0; i <= words.Count; i++)
         {
-            if (slots[slot] == 0) { continue; }
+            var home = i < words.Count ? words[i].Home : Tile - 1;
+            for (; nextText < starts.Length && starts[nextText] <= tile + home; nextText++) { launch.Buffer<int>(19)[nextText] = made; }
+            if (i == words.Count) { break; }
 
-            var token = (int)slots[slot] - 1;
-            found.Add(Encoding.Latin1.GetString(bytes.Slice((int)tokens[token * 3], (int)tokens[(token * 3) + 1])), token);
+            var word = words[i].Bytes;
+            var isLong = word.Count(value => (value & 0xC0) != 0x80) > launch.Int(14);
+            if (isCut && i == words.Count - 1 && !isLong) { Flag(flags, starts, tile + home, Leave); }
+
+            var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, steps, (uint)launch.Int(13));
+            foreach (var token in tokens ?? [(uint)launch.Int(15)]) { ids[made++] = token; }
         }
 
-        return found;
+        launch.Buffer<int>(18)[group] = made;
     }
 
-    private static void NormalStarts(CpuLaunch launch)
+    /// <summary>The tokens of a word, or null.</summary>
+    private static List<uint>? Longest(List<byte> word, Dictionary<uint, (uint Node, uint Token)> steps, uint goOn)
     {
-        foreach (ref var start in launch.Buffer<uint>(0)[..launch.Int(1)]) { start = launch.Buffer<uint>(2)[(int)start]; }
+        var tokens = new List<uint>();
+        for (var from = 0; from < word.Count;)
+        {
+            var node = from == 0 ? 0 : goOn;
+            var (best, next) = (0u, from);
+            for (var i = from; i < word.Count && node != WordPieceTable.NoNode && steps.TryGetValue((node << 8) | word[i], out var step); i++)
+            {
+                node = step.Node;
+                if (step.Token != 0) { (best, next) = (step.Token, i + 1); }
+            }
+
+            if (best == 0) { return null; }
+
+            tokens.Add(best - 1);
+            from = next;
+        }
+
+        return tokens;
+    }
+
+    private static void Flag(Span<uint> flags, ReadOnlySpan<int> starts, int at, uint flag)
+    {
+        var text = starts.Length - 1;
+        while (text > 0 && starts[text] > at) { text--; }
+
+        flags[text] |= flag;
+        flags[starts.Length + 1] = 1;
+    }
+
+    private static void PlaceTiles(CpuLaunch launch)
+    {
+        var (count, firstTile, isLast) = (launch.Int(2), launch.Int(3), launch.Int(3) + launch.Grid.X == launch.Int(4));
+        var texts = launch.Int(6);
+        var totals = launch.Buffer<int>(9);
+        var to = totals[launch.Int(10)];
+        for (var tile = 0; tile < launch.Grid.X; tile++)
+        {
+            var from = (firstTile + tile) * Tile;
+            var own = launch.Buffer<int>(1)[tile];
+            for (var text = 0; text < texts; text++)
+            {
+                var start = launch.Buffer<int>(5)[text];
+                if (start >= from && start < from + Tile && start < count) { launch.Buffer<int>(12)[text] = to + launch.Buffer<int>(8)[text]; }
+            }
+
+            launch.Buffer<uint>(0).Slice(tile * Span, own).CopyTo(launch.Buffer<uint>(11)[to..]);
+            to += own;
+        }
+
+        totals[launch.Int(10) + 1] = to;
+        if (!isLast) { return; }
+
+        for (var text = 0; text <= texts; text++)
+        {
+            if (text == texts || launch.Buffer<int>(5)[text] >= count) { launch.Buffer<int>(12)[text] = to; }
+        }
+
+        launch.Buffer<int>(13)[texts] = to;
     }
 }

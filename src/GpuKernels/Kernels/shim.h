@@ -33,6 +33,8 @@ FORCE_INLINE int ones(uint x) { return __builtin_popcount(x); }
 FORCE_INLINE int leading_zeros(uint x) { return x == 0 ? 32 : __builtin_clz(x); }
 FORCE_INLINE uint add_atomic(volatile __global uint *at, uint value) { return __sync_fetch_and_add(at, value); }
 FORCE_INLINE uint or_atomic(volatile __global uint *at, uint value) { return __sync_fetch_and_or(at, value); }
+FORCE_INLINE uint add_local(volatile __local uint *at, uint value) { return __sync_fetch_and_add(at, value); }
+FORCE_INLINE uint or_local(volatile __local uint *at, uint value) { return __sync_fetch_and_or(at, value); }
 
 // Four products of signed bytes, added to a sum.
 FORCE_INLINE int dot4(int a, int b, int sum)
@@ -74,6 +76,8 @@ FORCE_INLINE int ones(uint x) { return (int)popcount(x); }
 FORCE_INLINE int leading_zeros(uint x) { return (int)clz(x); }
 FORCE_INLINE uint add_atomic(volatile __global uint *at, uint value) { return atomic_add(at, value); }
 FORCE_INLINE uint or_atomic(volatile __global uint *at, uint value) { return atomic_or(at, value); }
+FORCE_INLINE uint add_local(volatile __local uint *at, uint value) { return atomic_add(at, value); }
+FORCE_INLINE uint or_local(volatile __local uint *at, uint value) { return atomic_or(at, value); }
 
 FORCE_INLINE int dot4(int a, int b, int sum)
 {
@@ -248,22 +252,30 @@ FORCE_INLINE int ones_of(ulong x) { return ones((uint)x) + ones((uint)(x >> 32))
 FORCE_INLINE int highest_one(ulong x) { return x >> 32 ? 63 - leading_zeros((uint)(x >> 32)) : 31 - leading_zeros((uint)x); }
 FORCE_INLINE int lowest_one(ulong x) { return highest_one(x & (~x + 1)); }
 
-// The sum of the values of the work items before this one, and of all (Hillis and Steele's scan in local memory); size: of the group and of sums.
+// The sum of the values of the work items before this one, and of all. size: of the group and of sums, a multiple of 16. Three barriers: rows of 16 are
+// summed by a work item each, a row's sum stands in its last place, and each work item adds the rows before its own and what is before it in its own.
 FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, const int size)
 {
     sums[LOCAL_ID] = value;
     BARRIER();
-    for (int step = 1; step < size; step *= 2)
+    if (LOCAL_ID < size / 16)
     {
-        uint other = LOCAL_ID >= step ? sums[LOCAL_ID - step] : 0u;
-        BARRIER();
-        sums[LOCAL_ID] += other;
-        BARRIER();
+        uint sum = 0;
+        for (int i = 0; i < 16; i++) { sum += sums[LOCAL_ID * 16 + i]; }
+        sums[LOCAL_ID * 16 + 15] = sum;
     }
-    *all = sums[size - 1];
-    uint result = sums[LOCAL_ID] - value;
     BARRIER();
-    return result;
+    uint before = 0;
+    uint sum = 0;
+    for (int row = 0; row < size / 16; row++)
+    {
+        before = row == LOCAL_ID / 16 ? sum : before;
+        sum += sums[row * 16 + 15];
+    }
+    for (int i = LOCAL_ID & ~15; i < LOCAL_ID; i++) { before += sums[i]; }
+    *all = sum;
+    BARRIER();
+    return before;
 }
 
 // The character that begins at a byte of valid UTF-8.

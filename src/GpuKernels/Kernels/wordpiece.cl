@@ -1,153 +1,447 @@
-// WordPiece from UTF-8 to ids, exactly, of many texts at once. The texts lie one behind the other, each followed by one white-space character, so
-// that no word joins two of them; they are valid UTF-8. Every kernel here has a work item for each byte.
+// WordPiece with BERT's stages, from UTF-8 to ids, exactly, of many texts that lie one behind the other; a group takes a tile of them.
+//
+// It has a window in local memory: a little of what is before the tile, to know whether a word goes on into it, the tile, and what its last word
+// may take beyond. The words that begin in the tile are its own. A work item normalises 16 bytes, then words are divided among the work items:
+// one that is a token as a whole is found in a table, the others are cut by a tree of bytes. Every token has a home, the place in the tile where
+// its word begins and as many places on as tokens of the word are before it; a word has no more tokens than bytes. A bit for each home says where
+// tokens are, so that they are in order without being sorted.
 //
 // A character's entry (two levels: pages[c >> 8] * 256 + (c & 255)) says what normalisation makes of it, which looks at one character at a time:
-// bits 0-21 where its bytes begin in `spelled`, 22-25 how many they are, and the flags below. A text with a character that cannot be done so is
-// tokenised on the CPU.
+// bits 0-21 where its bytes begin in `spelled`, 22-25 how many they are, and the flags below. It has no more characters than the character had
+// bytes, no more than three times the bytes, and one byte where the character has one.
 
 #define KEPT 0x04000000u    // its own bytes are its normal form
-#define SPACE 0x08000000u   // ends a word; one byte, a space
+#define SPACE 0x08000000u   // ends a word
 #define ALONE 0x10000000u   // a word by itself: punctuation, Chinese
 #define SPECIAL 0x20000000u // not to be done here
+
 #define GROUP 256
+#define PIECE 16     // bytes of a work item
+#define WINDOW 4096  // GROUP * PIECE
+#define HISTORY 32   // of the window, before the tile
+#define SPAN 4064    // WINDOW - HISTORY: the homes
+#define TILE 3584    // leaves 480 bytes for the last word: BERT's longest word that is not unknown has 100 characters of at most 4
+#define GROWTH 3
+#define KEY_BYTES 24 // of the longest token in the table of whole words
+#define PROBES 8     // slots of that table that are looked at; what is not there is in the tree
+#define CUT 0x80000000u
 
-// Classes of normalised bytes.
-#define INSIDE 0
-#define LETTER 1
-#define SINGLE 2
-#define GAP 3
+// Flags of a text: it is to be tokenised on the CPU, or to be looked at there for an added token.
+#define LEAVE 1u
+#define SUSPECT 2u
 
-FORCE_INLINE uint entry_at(__global const uchar *text, uint at, uint count, __global const ushort *pages, __global const uint *entries, int *bytes)
+// Classes of a byte, each for the bits of eight bytes: of a word, a word by itself, nothing; and whether it needs another look. None: a gap.
+#define LETTER 0x01u
+#define SINGLE 0x0100u
+#define NOTHING 0x010000u
+#define LOOK 0x01000000u
+
+// Where a piece of 16 bytes ends: in a word, outside of one, or where the piece before it did.
+#define OUTSIDE 0
+#define WITHIN 1
+#define THROUGH 2
+
+FORCE_INLINE uint bit_at(__local const uint *bits, uint at) { return bits[at / 32] >> (at & 31u) & 1u; }
+
+FORCE_INLINE uint class_of(uint entry, uint length)
 {
-    *bytes = 0;
-    if (at >= count || (text[at] & 0xC0u) == 0x80u) { return 0; }
-    uint c = character_at(text, at, bytes);
-    return entries[(uint)pages[c >> 8] * 256u + (c & 255u)];
+    if (entry & (SPECIAL | SPACE)) { return 0; }
+    return length == 0 ? NOTHING : entry & ALONE ? SINGLE : LETTER;
 }
 
-FORCE_INLINE uint normal_bytes(uint entry, int bytes) { return entry & KEPT ? (uint)bytes : entry >> 22 & 15u; }
+FORCE_INLINE uint length_of(uint entry, int bytes) { return entry & KEPT ? (uint)bytes : entry >> 22 & 15u; }
 
-// totals[group] = bytes of the normal form of the group's bytes; left: where characters are that cannot be done here.
-__kernel GROUP_SIZE(GROUP) void measure(__global const uchar *text, uint count, __global const ushort *pages, __global const uint *entries,
-    __global uint *totals, __global uint *left)
+// The character that begins at a byte of 0x80 or more; 0 bytes where that is none, or another text begins in it.
+FORCE_INLINE uint decode(__local const uchar *raw, __local const uint *breaks, uint at, int *bytes)
 {
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    int bytes;
-    uint entry = entry_at(text, at, count, pages, entries, &bytes);
-    if (entry & SPECIAL) { leave(left, at); }
-    uint all;
-    before_in_group(normal_bytes(entry, bytes), &all, sums, GROUP);
-    if (LOCAL_ID == 0) { totals[GROUP_X] = all; }
+    uint a = raw[at], b = raw[at + 1], c = raw[at + 2], d = raw[at + 3];
+    uint more = (b & 0xC0u) == 0x80u ? (c & 0xC0u) == 0x80u ? (d & 0xC0u) == 0x80u ? 3 : 2 : 1 : 0;
+    int length = a < 0xC2u ? 0 : a < 0xE0u ? 2 : a < 0xF0u ? 3 : a < 0xF5u ? 4 : 0;
+    b &= 0x3Fu, c &= 0x3Fu, d &= 0x3Fu;
+    uint scalar = length == 2 ? (a & 0x1Fu) << 6 | b : length == 3 ? (a & 0x0Fu) << 12 | b << 6 | c : (a & 0x07u) << 18 | b << 12 | c << 6 | d;
+    int there = length > 0 && (int)more >= length - 1;
+    there &= length != 3 || (scalar >= 0x800u && scalar - 0xD800u >= 0x800u);
+    there &= length != 4 || scalar - 0x10000u < 0x100000u;
+    for (int i = 1; i < length; i++) { there &= !bit_at(breaks, at + i); }
+    *bytes = there ? length : 0;
+    return there ? scalar : 0;
 }
 
-// The normal form, of each of its bytes the class, and of each byte of the text where its normal form begins.
-__kernel GROUP_SIZE(GROUP) void normalise(__global const uchar *text, uint count, __global const ushort *pages, __global const uint *entries,
-    __global const uchar *spelled, __global const uint *totals, __global uchar *normal, __global uchar *classes, __global uint *places)
+// Of four bytes below 0x80.
+FORCE_INLINE uint classes_of(__local const uint *classes, uint bytes)
 {
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    int bytes;
-    uint entry = entry_at(text, at, count, pages, entries, &bytes);
-    uint length = normal_bytes(entry, bytes);
-    uint all;
-    uint to = totals[GROUP_X] + before_in_group(length, &all, sums, GROUP);
-    if (at < count) { places[at] = to; }
-    for (uint i = 0; i < length; i++)
+    return classes[bytes & 255u] | classes[bytes >> 8 & 255u] << 1 | classes[bytes >> 16 & 255u] << 2 | classes[bytes >> 24] << 3;
+}
+
+// Whether a continuation byte belongs to a character.
+FORCE_INLINE int is_claimed(__local const uchar *raw, __local const uint *breaks, uint at)
+{
+    for (int i = 1; i < 4 && i <= (int)at; i++)
     {
-        uchar value = entry & KEPT ? text[at + i] : spelled[(entry & 0x3FFFFFu) + i];
-        normal[to + i] = value;
-        classes[to + i] = (value & 0xC0u) == 0x80u ? INSIDE : entry & SPACE ? GAP : entry & ALONE ? SINGLE : LETTER;
+        uint value = raw[at - i];
+        if ((value & 0xC0u) == 0x80u) { continue; }
+        int bytes = 0;
+        if (value >= 0x80u) { decode(raw, breaks, at - i, &bytes); }
+        return bytes > i;
     }
+    return 0;
 }
 
-FORCE_INLINE int begins_word(__global const uchar *classes, uint at)
-{
-    int class = classes[at];
-    if (class == SINGLE) { return 1; }
-    if (class != LETTER) { return 0; }
-    if (at == 0) { return 1; }
-    uint last = at - 1;
-    while (last > 0 && classes[last] == INSIDE) { last--; }
-    return classes[last] != LETTER;
-}
+FORCE_INLINE uint entry_of(uint scalar, __global const ushort *pages, __global const uint *entries) { return entries[(uint)pages[scalar >> 8] * 256u + (scalar & 255u)]; }
 
-// FNV-1a of 64 bits, then mixed so that its low bits are good enough for a table.
-FORCE_INLINE ulong hash_more(ulong hash, uchar value) { return (hash ^ value) * 0x100000001b3ul; }
-FORCE_INLINE uint slot_of(ulong hash) { return (uint)((hash ^ hash >> 32) * 0x9E3779B1u); }
-
-// The token of these bytes in a table of open addressing, or -1: slots [mask + 1] of {hash's upper half, token + 1}; tokens [..][3] of where its
-// bytes begin in `spelling`, how many they are, and its id. The bytes are compared, since a text may be made to have any hash.
-FORCE_INLINE int find(ulong hash, __global const uchar *bytes, uint length, __global const uint *slots, uint mask, __global const uint *tokens,
-    __global const uchar *spelling)
+// Flags the text of a byte: the last that begins at it or before, `first` or later; and at [texts + 1], that there is one.
+FORCE_INLINE void flag_text(__global uint *flags, __global const uint *starts, uint first, uint texts, uint at, uint flag)
 {
-    for (uint at = slot_of(hash) & mask; slots[at * 2 + 1] != 0u; at = at + 1 & mask)
+    uint end = texts;
+    while (end - first > 1)
     {
-        if (slots[at * 2] != (uint)(hash >> 32)) { continue; }
-        uint token = slots[at * 2 + 1] - 1;
-        if (tokens[token * 3 + 1] != length) { continue; }
-        __global const uchar *own = spelling + tokens[token * 3];
-        uint same = 0;
-        while (same < length && own[same] == bytes[same]) { same++; }
-        if (same == length) { return (int)token; }
+        uint middle = first + (end - first) / 2;
+        if (starts[middle] <= at) { first = middle; }
+        else { end = middle; }
+    }
+    if ((flags[first] & flag) == 0) { or_atomic(flags + first, flag); }
+    flags[texts + 1] = 1;
+}
+
+// The places of a piece's bytes that are in a word: letters, and what is nothing behind them.
+FORCE_INLINE uint spread(uint letters, uint through)
+{
+    uint within = letters;
+    for (uint more = within << 1 & through & ~within; more != 0; more = within << 1 & through & ~within) { within |= more; }
+    return within;
+}
+
+// The id of a word that is a token as a whole, or -1; slots of the token's bytes with zeros behind, how many they are (0: free), and its id.
+FORCE_INLINE int find_whole(__local const uint *normal, uint place, uint length, __global const uint4 *wholes, uint mask)
+{
+    uint key[KEY_BYTES / 4];
+    uint hash = length;
+    __local const uint *from = normal + place / 4;
+    uint shift = (place & 3u) * 8u;
+    UNROLL for (int i = 0; i < KEY_BYTES / 4; i++)
+    {
+        uint value = (uint)(((ulong)from[i + 1] << 32 | from[i]) >> shift);
+        int rest = (int)length - 4 * i;
+        value &= rest >= 4 ? 0xFFFFFFFFu : rest > 0 ? (1u << 8 * rest) - 1u : 0u;
+        key[i] = value;
+        hash = (hash ^ value) * 0x9E3779B1u;
+        hash ^= hash >> 15;
+    }
+    uint at = hash & mask;
+    for (int probe = 0; probe < PROBES; probe++)
+    {
+        uint4 a = wholes[at * 2], b = wholes[at * 2 + 1];
+        if (b.z == 0) { return -1; }
+        uint other = a.x ^ key[0] | a.y ^ key[1] | a.z ^ key[2] | a.w ^ key[3] | b.x ^ key[4] | b.y ^ key[5] | b.z ^ length;
+        if (other == 0) { return (int)b.w; }
+        at = at + 1 & mask;
     }
     return -1;
 }
 
-// Of each word, at its first byte: how many tokens (counts), and the tokens at found[first byte..]: a word of n bytes has at most n.
-// Two tables: of tokens that begin a word and of those that continue one, without their prefix.
-__kernel GROUP_SIZE(GROUP) void match(__global const uchar *normal, __global const uchar *classes, uint count,
-    __global const uint *beginSlots, uint beginMask, __global const uint *goonSlots, uint goonMask, __global const uint *tokens,
-    __global const uchar *spelling, uint longest, uint most, uint unknown, __global uint *found, __global uint *counts)
+// firsts[tile]: the first text that begins in the tile's window or later.
+__kernel GROUP_SIZE(GROUP) void texts_of_tiles(__global const uint *starts, uint texts, uint tiles, __global uint *firsts)
 {
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (at >= count) { return; }
-    if (!begins_word(classes, at))
+    uint tile = (uint)GROUP_X * GROUP + LOCAL_ID;
+    if (tile >= tiles) { return; }
+    int from = (int)(tile * TILE) - HISTORY;
+    uint first = 0;
+    uint end = texts;
+    while (first < end)
     {
-        counts[at] = 0;
-        return;
+        uint middle = first + (end - first) / 2;
+        if ((int)starts[middle] < from) { first = middle + 1; }
+        else { end = middle; }
     }
-
-    // A character alone ends after itself; a word ends before what is not of it, or where it is too long to be looked at further.
-    uint end = at + 1;
-    uint characters = 1;
-    int single = classes[at] == SINGLE;
-    while (end < count && characters <= most && (classes[end] == INSIDE || (!single && classes[end] == LETTER))) { characters += classes[end++] == LETTER; }
-
-    uint made = 0;
-    uint from = at;
-    while (from < end && characters <= most)
-    {
-        ulong hash = 0xcbf29ce484222325ul;
-        int best = -1;
-        uint bestEnd = from;
-        for (uint i = from; i < end && i - from < longest; i++)
-        {
-            hash = hash_more(hash, normal[i]);
-            if (i + 1 < end && classes[i + 1] == INSIDE) { continue; }
-            int token = find(hash, normal + from, i + 1 - from, from == at ? beginSlots : goonSlots, from == at ? beginMask : goonMask, tokens, spelling);
-            if (token >= 0)
-            {
-                best = token;
-                bestEnd = i + 1;
-            }
-        }
-        if (best < 0) { break; }
-        found[at + made++] = tokens[best * 3 + 2];
-        from = bestEnd;
-    }
-
-    if (from < end)
-    {
-        found[at] = unknown;
-        made = 1;
-    }
-    counts[at] = made;
+    firsts[tile] = first;
 }
 
-// starts[t], which text t's first byte is at, becomes where its normal form is; a work item for each text.
-__kernel GROUP_SIZE(GROUP) void normal_starts(__global uint *starts, uint texts, __global const uint *places)
+// Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
+// text has as many bytes behind it as make it a multiple of 16; steps: slots of a node << 8 | byte, the node that it leads to (0: free), and the id + 1 of the
+// token that is spelled there (0: none); goOn: the node of what continuing tokens begin with, or -1; suspects: a bit for each byte that an added token begins with.
+__kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
+    __global const uint *firsts, __global const ushort *pages, __global const uint *entries, __global const uchar *spelled,
+    __global const uint4 *wholes, uint wholeMask, __global const uint4 *steps, uint stepMask, uint goOn, uint most, uint unknown,
+    __global const uint *suspects, __global uint *slots, __global uint *counts, __global uint *before, __global uint *flags)
 {
-    uint text = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (text < texts) { starts[text] = places[starts[text]]; }
+    __local uint normalWords[(SPAN + PIECE) * GROWTH / 4 + 8];
+    __local uint4 aligned[SPAN / 4];
+    __local uint words[TILE + 1];
+    __local uint homes[WINDOW / 32];
+    __local uint ours, misses, cut;
+
+    // What is needed only before tokens are found shares their memory; what only after it, that of the normal form.
+    __local uint *found = (__local uint *)aligned;
+    __local uchar *normal = (__local uchar *)normalWords;
+    __local uchar *raw = (__local uchar *)found;
+    __local uint *breaks = found + WINDOW / 4 + 4;
+    __local uint *classes = breaks + WINDOW / 32 + 1;
+    __local uint *sums = classes + 128;
+    __local uchar *bytesOf = (__local uchar *)(sums + GROUP);
+    __local uchar *ends = bytesOf + 128;
+
+    uint tile = firstTile + (uint)GROUP_X;
+    int start = (int)(tile * TILE) - HISTORY;
+    uint first = firsts[tile];
+    uint piece = (uint)LOCAL_ID;
+
+    // Text beside the texts is white space.
+    for (int i = (int)piece; i < GROUP + 1; i += GROUP)
+    {
+        int at = start + i * PIECE;
+        uint4 value = (uint4)(0x20202020u);
+        if (at >= 0 && at < (int)count) { value = text[at / PIECE]; }
+        aligned[i] = value;
+        if (at < (int)count && at + PIECE > (int)count) { for (int j = (int)count - at; j < PIECE; j++) { raw[i * PIECE + j] = ' '; } }
+    }
+    if (piece < WINDOW / 32 + 1) { breaks[piece] = 0; }
+    if (piece < WINDOW / 32) { homes[piece] = 0; }
+    if (piece < 128)
+    {
+        uint entry = entry_of(piece, pages, entries);
+        uint length = length_of(entry, 1);
+        uint look = entry & SPECIAL || suspects[piece / 32] >> (piece & 31u) & 1u ? LOOK : 0;
+        classes[piece] = class_of(entry, length) | look;
+        bytesOf[piece] = entry & KEPT || length == 0 ? (uchar)piece : spelled[entry & 0x3FFFFFu];
+    }
+    if (piece == 0) { misses = 0; }
+    BARRIER();
+    for (uint i = first + piece; i < texts; i += GROUP)
+    {
+        int at = (int)starts[i] - start;
+        if (at >= WINDOW + 32) { break; }
+        or_local(breaks + at / 32, 1u << (at & 31));
+    }
+    BARRIER();
+
+    // The classes of this piece's bytes, and how many bytes its normal form has more than characters.
+    uint at = piece * PIECE;
+    int isOwn = at >= HISTORY && at < HISTORY + TILE;
+    uint textBefore = first > 0 ? first - 1 : 0;
+    uint front, back;
+    uint more = 0;
+    uint4 value = aligned[piece];
+    if (((value.x | value.y | value.z | value.w) & 0x80808080u) == 0)
+    {
+        front = classes_of(classes, value.x) | classes_of(classes, value.y) << 4;
+        back = classes_of(classes, value.z) | classes_of(classes, value.w) << 4;
+    }
+    else
+    {
+        front = back = 0;
+        int claimed = 0;
+        for (int i = 0; i < PIECE; i++)
+        {
+            uint c = raw[at + i];
+            uint class;
+            uint flag = 0;
+            if (c < 0x80u) { class = classes[c]; }
+            else if ((c & 0xC0u) == 0x80u)
+            {
+                class = NOTHING;
+                if (i >= claimed && isOwn && !is_claimed(raw, breaks, at + i)) { flag = LEAVE; }
+            }
+            else
+            {
+                int bytes;
+                uint scalar = decode(raw, breaks, at + i, &bytes);
+                uint entry = bytes == 0 ? SPECIAL : entry_of(scalar, pages, entries);
+                uint length = length_of(entry, bytes);
+                class = class_of(entry, length);
+                more += class & (LETTER | SINGLE) ? length - 1 : 0;
+                claimed = i + bytes;
+                flag = (entry & SPECIAL ? LEAVE : 0) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
+            }
+            front |= i < 8 ? class << i : 0;
+            back |= i < 8 ? 0 : class << (i - 8);
+            if (flag != 0 && isOwn && start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
+        }
+    }
+    if (isOwn && (front | back) >= LOOK)
+    {
+        for (uint looks = front >> 24 | back >> 24 << 8; looks != 0; looks &= looks - 1)
+        {
+            uint i = (uint)lowest_one(looks);
+            uint c = raw[at + i];
+            uint flag = (entry_of(c, pages, entries) & SPECIAL ? LEAVE : 0) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
+            if (start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
+        }
+    }
+    uint letters = (front & 255u) | (back & 255u) << 8;
+    uint singles = (front >> 8 & 255u) | (back >> 8 & 255u) << 8;
+    uint nothing = (front >> 16 & 255u) | (back >> 16 & 255u) << 8;
+    uint broken = breaks[at / 32] >> (at & 31u) & 0xFFFFu;
+    uint through = nothing & ~broken;
+    uint within = spread(letters, through);
+    ends[piece] = through == 0xFFFFu ? THROUGH : within >> 15 & 1u ? WITHIN : OUTSIDE;
+    BARRIER();
+
+    // Whether the piece begins within a word. Where all that the window has before the tile is nothing it cannot be known.
+    int last = (int)piece - 1;
+    while (last >= 0 && ends[last] == THROUGH) { last--; }
+    uint carried = last >= 0 && ends[last] == WITHIN ? 1 : 0;
+    if (last < 0 && at == HISTORY && (broken & 1u) == 0 && start + HISTORY < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + HISTORY, LEAVE); }
+    within = spread(letters | (carried & through), through);
+    uint begins = at < HISTORY ? 0 : singles | (letters & (~(within << 1 | carried) | broken));
+    uint spelt = at < HISTORY ? 0 : letters | singles;
+    uint all;
+    uint own = before_in_group(((uint)ones(spelt) + (spelt != 0 ? more : 0)) | (uint)ones(begins) << 16, &all, sums, GROUP);
+    uint to = own & 0xFFFFu;
+    uint word = own >> 16;
+    if (at == HISTORY + TILE) { ours = word; }
+    if (piece == GROUP - 1)
+    {
+        // The last word of the tile may go on where the window ends.
+        cut = within >> 15 & 1u && start + WINDOW < (int)count && !bit_at(breaks, WINDOW) ? 1 : 0;
+        if (all >> 16 < TILE + 1) { words[all >> 16] = (all & 0xFFFFu) << 12; }
+    }
+
+    // The normal form, without gaps, and of each word where it begins there and its home.
+    for (; spelt != 0; spelt &= spelt - 1)
+    {
+        uint i = (uint)lowest_one(spelt);
+        uint c = raw[at + i];
+        if (begins >> i & 1u)
+        {
+            if (word < TILE + 1) { words[word] = to << 12 | (at + i - HISTORY); }
+            word++;
+        }
+        if (c < 0x80u) { normal[to++] = bytesOf[c]; }
+        else
+        {
+            int bytes;
+            uint entry = entry_of(decode(raw, breaks, at + i, &bytes), pages, entries);
+            uint length = length_of(entry, bytes);
+            for (uint j = 0; j < length; j++) { normal[to++] = entry & KEPT ? raw[at + i + j] : spelled[(entry & 0x3FFFFFu) + j]; }
+        }
+    }
+    BARRIER();
+
+    // Whole words; the others are listed at the beginning of the words, whose places have been read by then, their lengths at their homes.
+    uint mine = ours;
+    uint isCut = cut != 0 && all >> 16 == mine;
+    for (uint from = 0; from < mine; from += GROUP)
+    {
+        uint i = from + piece;
+        uint record = 0;
+        uint length = 0;
+        if (i < mine)
+        {
+            record = words[i];
+            length = (words[i + 1] >> 12) - (record >> 12);
+        }
+        BARRIER();
+        if (i < mine)
+        {
+            uint home = record & 0xFFFu;
+            uint cutHere = isCut && i == mine - 1 ? CUT : 0;
+            int id = cutHere == 0 && length <= KEY_BYTES && length <= most ? find_whole(normalWords, record >> 12, length, wholes, wholeMask) : -1;
+            found[home] = id >= 0 ? (uint)id : length | cutHere;
+            if (id >= 0) { or_local(homes + home / 32, 1u << (home & 31u)); }
+            else { words[add_local(&misses, 1)] = record; }
+        }
+    }
+    BARRIER();
+
+    for (uint i = piece; i < misses; i += GROUP)
+    {
+        uint home = words[i] & 0xFFFu;
+        uint place = words[i] >> 12;
+        uint end = place + (found[home] & ~CUT);
+        int known = (found[home] & CUT) == 0;
+        uint characters = 0;
+        if (end - place > most || !known) { for (uint j = place; j < end && characters <= most; j++) { characters += (normal[j] & 0xC0u) != 0x80u; } }
+        if (characters <= most && !known) { flag_text(flags, starts, textBefore, texts, (uint)start + HISTORY + home, LEAVE); }
+        uint made = 0;
+        uint from = place;
+        while (known && characters <= most && from < end)
+        {
+            uint node = from == place ? 0u : goOn;
+            uint best = 0;
+            uint next = from;
+            for (uint j = from; j < end && node != 0xFFFFFFFFu; j++)
+            {
+                uint key = node << 8 | normal[j];
+                uint slot = key * 0x9E3779B1u >> 7 & stepMask;
+                uint4 step = steps[slot];
+                while (step.y != 0 && step.x != key)
+                {
+                    slot = slot + 1 & stepMask;
+                    step = steps[slot];
+                }
+                if (step.y == 0) { break; }
+                node = step.y;
+                if (step.z != 0)
+                {
+                    best = step.z;
+                    next = j + 1;
+                }
+            }
+            if (best == 0 || home + made >= SPAN) { break; }
+            found[home + made++] = best - 1;
+            from = next;
+        }
+        if (from < end)
+        {
+            found[home] = unknown;
+            made = 1;
+        }
+        for (uint j = home; j < home + made; j++) { or_local(homes + j / 32, 1u << (j & 31u)); }
+    }
+    BARRIER();
+
+    // The tokens one behind the other, by way of local memory, of which the words are not needed any more.
+    uint here = homes[piece / 2] >> (piece & 1u) * 16 & 0xFFFFu;
+    uint number = before_in_group((uint)ones(here), &all, normalWords, GROUP);
+    __local uint *numbers = normalWords + GROUP;
+    numbers[piece] = number;
+    __global uint *slot = slots + (ulong)GROUP_X * SPAN;
+    for (; here != 0; here &= here - 1)
+    {
+        uint id = found[at + (uint)lowest_one(here)];
+        if (number < TILE + 1) { words[number] = id; }
+        else { slot[number] = id; }
+        number++;
+    }
+    BARRIER();
+    for (uint i = piece; i < all && i < TILE + 1; i += GROUP) { slot[i] = words[i]; }
+    if (piece == 0) { counts[GROUP_X] = all; }
+    for (uint i = first + piece; i < texts; i += GROUP)
+    {
+        int home = (int)starts[i] - start - HISTORY;
+        if (home >= TILE) { break; }
+        if (home < 0) { continue; }
+        uint below = homes[home / 32] & ((1u << (home & 31)) - 1u);
+        if (home & 16) { below >>= 16; }
+        before[i] = numbers[home / 16] + (uint)ones(below & 0xFFFFu);
+    }
+}
+
+// The ids of tiles behind those of the tiles before: totals[0] of them are of launches before this one, totals[1] becomes what is there after it. offsets[t]:
+// where the ids of text t begin;
+// with the last tile also those of texts without a byte at the end, and at offsets[texts] and flags[texts] how many ids there are.
+__kernel GROUP_SIZE(GROUP) void place_tiles(__global const uint *slots, __global const uint *counts, uint count, uint firstTile, uint tiles, __global const uint *starts,
+    uint texts, __global const uint *firsts, __global const uint *before, __global uint *totals, uint launch, __global uint *ids, __global uint *offsets, __global uint *flags)
+{
+    __local uint sums[GROUP];
+    uint tile = (uint)GROUP_X;
+    uint sum = 0;
+    for (uint i = LOCAL_ID; i < tile; i += GROUP) { sum += counts[i]; }
+    uint base;
+    before_in_group(sum, &base, sums, GROUP);
+    base += totals[launch];
+    uint own = counts[tile];
+    __global const uint *slot = slots + (ulong)tile * SPAN;
+    for (uint i = LOCAL_ID; i < own; i += GROUP) { ids[base + i] = slot[i]; }
+    if (LOCAL_ID == 0 && tile + 1 == (uint)GROUPS_X) { totals[launch + 1] = base + own; }
+
+    uint from = (firstTile + tile) * TILE;
+    int isLast = firstTile + tile + 1 == tiles;
+    for (uint i = firsts[firstTile + tile] + LOCAL_ID; i <= texts; i += GROUP)
+    {
+        uint start = i < texts ? starts[i] : count;
+        if (!isLast && start >= from + TILE) { break; }
+        if (start >= from) { offsets[i] = base + (start < count ? before[i] : own); }
+    }
+    if (isLast && LOCAL_ID == 0) { flags[texts] = base + own; }
 }

@@ -130,6 +130,9 @@ internal sealed class TokenTree
 
     public bool IsEmpty => nodes.Count == 1;
 
+    /// <summary>The bytes with which a match could begin.</summary>
+    public IReadOnlyCollection<byte> FirstBytes => nodes[0].Next.Keys;
+
     /// <summary>Whether the text has a byte with which a match could begin.</summary>
     public bool MayMatch(ReadOnlySpan<byte> text) => !IsEmpty && text.ContainsAny(firstBytes);
 

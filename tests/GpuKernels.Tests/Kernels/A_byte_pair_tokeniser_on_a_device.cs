@@ -65,6 +65,15 @@ public class A_byte_pair_tokeniser_on_a_device
     }
 
     [Fact]
+    public void leaves_all_texts_to_the_cpu_where_too_many_are_to_be_named()
+    {
+        using var device = DeviceTokeniser.TryMake(Each.Of(DeviceKind.Cpu), File("bytes"))!;
+        var letters = new string('a', DeviceBytePair.StretchBytes + 1) + " ";
+        using var tokens = device.Run([.. Enumerable.Range(0, 3).Select(i => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(i == 0 ? "a" : string.Concat(Enumerable.Repeat(letters, TokenKernels.Left / 2 + 1))))]);
+        Assert.Equal([0, 1, 2], tokens.Left);
+    }
+
+    [Fact]
     public void is_not_made_of_other_stages()
     {
         foreach (var name in (string[])["characters", "affixes", "unigram", "fallback"]) { Assert.Null(DeviceTokeniser.TryMake(Each.Of(DeviceKind.Cpu), Tokeniser.Load(Fixture.File(name)))); }

@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Unicode;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Kernels;
 using Platform.GpuKernels.Tests.Devices;
@@ -49,12 +51,85 @@ public class A_wordpiece_tokeniser_on_a_device
         Assert.Equal((0, 0), (none.Count, none.Texts));
     }
 
-    [Fact]
-    public void leaves_all_texts_to_the_cpu_where_too_many_are_to_be_named()
+    /// <summary>Groups of work items take tiles of the bytes wherever those begin and end, and a launch a few of them.</summary>
+    [Theory, MemberData(nameof(Same.Devices), MemberType = typeof(Same))]
+    public void gives_them_wherever_a_tile_ends(DeviceKind kind)
     {
-        using var device = New(DeviceKind.Cpu);
-        using var tokens = device.Run([.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(new string('\u302e', TokenKernels.Left / 2)))]);
-        Assert.Equal([0, 1, 2], tokens.Left);
+        using var device = New(kind);
+        ((DeviceWordPiece)device).LaunchTiles = 3;
+        var random = new Random(7);
+        string[] parts = [" ", " ", "  ", "a", "un", "affable", "the ", "The", ",", "#", "\u4e2d", "\uac01\uac00", "\u00e9", "e\u0301", "\u0000", "\u200d\u200b", "\ud83d\ude00", "\u0130", "\u00a0", "\t", new('x', 97), new('\ud55c', 90)];
+        var texts = new List<byte[]>();
+        foreach (var most in (int[])[3, 40, 500, 4000])
+        {
+            for (var i = 0; i < 30_000 / most; i++) { texts.Add(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, random.Next(most)).Select(_ => parts[random.Next(parts.Length)])))); }
+        }
+
+        // A word, then a tile's end at every place of it and of what follows.
+        for (var i = 0; i < 140; i++) { texts.Add(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat("a, ", 1100)) + new string(' ', 200 + i) + "unaffable\u00e9\ud83d\ude00" + new string('y', 60 + i) + " end")); }
+
+        texts.AddRange([Encoding.UTF8.GetBytes(new string('z', 20_000)), Encoding.UTF8.GetBytes(new string('!', 12_000)), Encoding.UTF8.GetBytes(new string('\uac01', 9_000)), []]);
+        Compare(device, texts);
+    }
+
+    /// <summary>Whatever bytes there are, texts that are left are those that the reference leaves, and the others are as on the CPU.</summary>
+    [Theory, MemberData(nameof(Same.Devices), MemberType = typeof(Same))]
+    public void leaves_the_texts_that_the_reference_leaves(DeviceKind kind)
+    {
+        var random = new Random(8);
+        byte[][] parts = [.. ((string[])[" ", "a", "bc", "\u00e9", "\u4e2d", "\ud83d\ude00", "[", "[SEP]", "\u0301\u0301\u0301\u0301\u0301\u0301\u0301", "\u302e"]).Select(Encoding.UTF8.GetBytes), [0x80], [0xC3], [0xE4, 0xB8], [0xF0, 0x9F, 0x98], [0xED, 0xA0, 0x80], [0xFF], [0xC0, 0x80], [0xF4, 0x90, 0x80, 0x80]];
+        var texts = new List<ReadOnlyMemory<byte>>();
+        for (var i = 0; i < 1500; i++)
+        {
+            // Two of three have but what begins the list: few of those are left.
+            var some = i % 3 == 0 ? parts.Length : 7;
+            texts.Add(Enumerable.Range(0, random.Next(i % 50 == 1 ? 4000 : 30)).SelectMany(_ => parts[random.Next(some)]).ToArray());
+        }
+
+        texts.Add(Encoding.UTF8.GetBytes("a" + string.Concat(Enumerable.Repeat("\u0301", 5000)) + "b"));
+        using var device = New(kind);
+        using var reference = New(DeviceKind.Cpu);
+        ((DeviceWordPiece)device).LaunchTiles = 5;
+        using var found = device.Run(texts);
+        using var expected = reference.Run(texts);
+        Assert.Equal(expected.Left, found.Left);
+        Assert.InRange(found.Left.Count, 300, 800);
+        Assert.All(Enumerable.Range(0, texts.Count).Where(text => !Utf8.IsValid(texts[text].Span)), text => Assert.Contains(text, found.Left));
+        var onCpu = new PackedTokens();
+        OnCpu.Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
+        var (ids, offsets) = found.Download();
+        Assert.All(Enumerable.Range(0, texts.Count).Where(text => !found.Left.Contains(text)), text => Assert.Equal(onCpu[text].ToArray(), ids[offsets[text]..offsets[text + 1]]));
+    }
+
+    /// <summary>Texts that a caller laid in pinned memory, and ids that are asked for after the next batch has begun.</summary>
+    [Theory, MemberData(nameof(Kinds))]
+    public void takes_texts_that_lie_in_pinned_memory(DeviceKind kind)
+    {
+        using var device = (DeviceWordPiece)New(kind);
+        using var batch = new TextBatch(device.Stream, 100, 4);
+        using var other = new TextBatch(device.Stream, 100, 4);
+        "unaffablea\u00e9\u4e2d,"u8.CopyTo(batch.Memory);
+        ((int[])[0, 9, 9]).CopyTo(batch.Starts);
+        batch.Set(16, 3);
+        "b"u8.CopyTo(other.Memory);
+        other.Starts[0] = 0;
+        other.Set(1, 1);
+        using var first = device.Run(batch);
+        using var second = device.Run(other);
+        using var ids = new PinnedBuffer(device.Stream, 400);
+        using var offsets = new PinnedBuffer(device.Stream, 100);
+        first.Download(ids, offsets);
+        var ends = MemoryMarshal.Cast<byte, int>(offsets.Span)[..4].ToArray();
+        Assert.Equal((0, first.Count), (ends[0], ends[3]));
+        Assert.Equal(ends[1], ends[2]);
+        Assert.Equal(Encode("unaffable"), MemoryMarshal.Cast<byte, int>(ids.Span)[..ends[1]].ToArray());
+        Assert.Equal(Encode("a\u00e9\u4e2d,"), MemoryMarshal.Cast<byte, int>(ids.Span)[ends[1]..ends[3]].ToArray());
+        Assert.Equal(Encode("b"), second.Download().Ids);
+        Assert.Throws<ArgumentException>(() => batch.Set(8, 3));
+        batch.Starts[1] = 10;
+        Assert.Throws<ArgumentException>(() => batch.Set(16, 3));
+
+        static int[] Encode(string text) => [.. OnCpu.Encode(Encoding.UTF8.GetBytes(text), new EncodeOptions(AddSpecialTokens: false)).Ids];
     }
 
     private static bool IsSpecial(int c) => (Characters.Entries[(Characters.Pages[c >> 8] * 256) + (c & 255)] & BertCharacters.Special) != 0;
