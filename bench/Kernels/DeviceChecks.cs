@@ -187,18 +187,21 @@ internal static class DeviceChecks
     public static List<ReadOnlyMemory<byte>> Texts(int bytes, int each)
     {
         var random = new Random(31);
+        byte[][] words = [.. Enumerable.Range(0, 60_000).Select(number => Encoding.UTF8.GetBytes(Word(number)))];
         var texts = new List<ReadOnlyMemory<byte>>();
-        var text = new StringBuilder();
+        var text = new List<byte>();
         for (var written = 0; written < bytes; written += each)
         {
             text.Clear();
-            while (text.Length < each)
+            while (text.Count < each)
             {
-                var word = Word(random.Next(60_000));
-                text.Append(random.Next(40) switch { 0 => word.ToUpperInvariant(), 1 => $"{word}\u00e9", 2 => "\u4e2d\u6587", 3 => word + ",", 4 => word + ".", _ => word }).Append(' ');
+                var word = words[random.Next(words.Length)];
+                var kind = random.Next(40);
+                text.AddRange(kind switch { 0 => Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(word).ToUpperInvariant()), 2 => "\u4e2d\u6587"u8, _ => word });
+                text.AddRange(kind switch { 1 => "\u00e9 "u8, 3 => ", "u8, 4 => ". "u8, _ => " "u8 });
             }
 
-            texts.Add(Encoding.UTF8.GetBytes(text.ToString()));
+            texts.Add(text.ToArray());
         }
 
         return texts;

@@ -1,25 +1,24 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cuda;
 using Platform.GpuKernels.Embedding.Models;
 using Platform.GpuKernels.Kernels;
-using Platform.GpuKernels.Tokenisation;
 
 namespace Platform.Kernels;
 
 /// <summary>
 /// What a device does, for bench/gpu.sh: <c>devices model DIR</c> writes a model of MiniLM-L6's shape, <c>devices check</c> compares every kernel with
-/// its reference, <c>devices start DIR</c> makes one embedding in a fresh process, <c>devices measure DIR FILE</c> measures and writes its figures to
-/// FILE as well. It takes the card if there is one, else an OpenCL device, whose figures say nothing about a card.
+/// its reference, <c>devices start DIR</c> makes one embedding in a fresh process, <c>devices measure DIR FILE [PART]</c> measures all, or one of
+/// <see cref="Parts"/>, and writes its figures to FILE as well. It takes the card if there is one, else an OpenCL device, whose figures say nothing about a card.
 /// </summary>
 internal static class DevicesPart
 {
     private const int Width = 384;
     private const int Middle = 1536;
     private const int SentenceTokens = 128;
+
+    private static readonly string[] Parts = ["transfers", "layers", "encoder", "static", "search", "tokenise", "bpe"];
 
     public static int Run(string[] arguments)
     {
@@ -37,11 +36,11 @@ internal static class DevicesPart
             case ["start", var directory, var file]:
                 Start(device, directory, new Figures(file));
                 return 0;
-            case ["measure", var directory, var file]:
-                using (var accelerator = DeviceSurvey.Open(device)) { Measure(accelerator, directory, new Figures(file)); }
+            case ["measure", var directory, var file, .. var part] when part is [] || (part is [var one] && Parts.Contains(one)):
+                using (var accelerator = DeviceSurvey.Open(device)) { Measure(accelerator, directory, new Figures(file), part is [] ? Parts : part); }
                 return 0;
             default:
-                Console.Error.WriteLine("devices model DIR | check | start DIR FILE | measure DIR FILE");
+                Console.Error.WriteLine($"devices model DIR | check | start DIR FILE | measure DIR FILE [{string.Join('|', Parts)}]");
                 return 2;
         }
     }
@@ -66,63 +65,92 @@ internal static class DevicesPart
         static double Since() => (DateTime.UtcNow - Process.GetCurrentProcess().StartTime.ToUniversalTime()).TotalSeconds;
     }
 
-    private static void Measure(Accelerator accelerator, string directory, Figures figures)
+    private static void Measure(Accelerator accelerator, string directory, Figures figures, IReadOnlyList<string> parts)
     {
         // On a device without tensor cores every figure only shows that the measurement runs.
         var real = accelerator.Info.Kind == DeviceKind.Cuda;
         figures.Add("device", $"{accelerator.Info.Id}, {accelerator.Info.Name}{(real ? "" : ": NO CARD, its figures say nothing of one")}", accelerator.Info.ComputeUnits, "compute units");
         using var stream = accelerator.CreateStream();
-        var memory = Transfers(stream, figures, real ? 256 << 20 : 8 << 20);
-        var peak = LinearLayers(stream, figures, real);
-        AttentionOf(stream, figures, real ? 64 : 1);
-        Warpgroups(stream, figures, real);
-        Encoder(accelerator, directory, figures, real ? 16_384 : 2, real ? 5 : 1, peak);
-        Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
-        Search(stream, figures, real ? 10_000_000 : 20_000, memory);
-        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "WordPiece", "tokenise", DeviceChecks.WordPieceFile(30_000));
-        Tokenise(accelerator, directory, figures, real ? 48 << 20 : 1 << 18, "byte-level BPE", "bpe", DeviceChecks.BytePairFile(DeviceChecks.MostBytePairs));
+        var copied = real ? 256 << 20 : 8 << 20;
+        double memory = 0, peak = 0;
+
+        // What others are a part of is measured with each of them.
+        if (parts.Any(part => part is "transfers" or "static" or "search")) { memory = Within(stream, figures, copied); }
+        if (parts.Any(part => part is "layers" or "encoder")) { peak = LinearLayer(stream, figures, real, "peak", "a square of 8192 (what else is a part of)", real ? 8192 : 256, real ? 8192 : 256, real ? 8192 : 256, Epilogue.Plain, null); }
+        foreach (var part in parts)
+        {
+            switch (part)
+            {
+                case "transfers":
+                    Transfers(stream, figures, copied);
+                    break;
+                case "layers":
+                    LinearLayers(stream, figures, real, peak);
+                    AttentionOf(stream, figures, real ? 64 : 1);
+                    Warpgroups(stream, figures, real);
+                    break;
+                case "encoder":
+                    Encoder(accelerator, directory, figures, real ? 16_384 : 2, real ? 5 : 1, peak);
+                    break;
+                case "static":
+                    Static(stream, figures, real ? 1 << 20 : 1 << 12, memory);
+                    break;
+                case "search":
+                    Search(stream, figures, real ? 10_000_000 : 20_000, memory);
+                    break;
+                case "tokenise":
+                    DeviceTokenisePart.Run(accelerator, directory, figures, "WordPiece", part, DeviceChecks.WordPieceFile(30_000));
+                    break;
+                case "bpe":
+                    DeviceTokenisePart.Run(accelerator, directory, figures, "byte-level BPE", part, DeviceChecks.BytePairFile(DeviceChecks.MostBytePairs));
+                    break;
+            }
+        }
     }
 
-    /// <summary>Bytes a second that a copy within the device reads and writes.</summary>
-    private static double Transfers(AcceleratorStream stream, Figures figures, int bytes)
+    private static void Transfers(AcceleratorStream stream, Figures figures, int bytes)
     {
         var host = new byte[bytes];
         new Random(1).NextBytes(host);
         using var a = stream.Accelerator.Allocate(bytes);
+        using var pinned = new PinnedBuffer(stream, bytes);
+        host.CopyTo(pinned.Span);
+        figures.Add("copy/up", "host to device, from pinned memory", bytes / Figures.Best(stream, 5, () => pinned.Upload(stream, 0, a, 0, bytes)) / 1e9, "GB/s");
+        figures.Add("copy/down", "device to host, to pinned memory", bytes / Figures.Best(stream, 5, () => pinned.Download(stream, a, 0, 0, bytes)) / 1e9, "GB/s");
+        figures.Add("copy/ring", "host to device, from any memory by the pinned ring", bytes / Figures.Clock(stream, 5, () => stream.Upload<byte>(host, a)) / 1e9, "GB/s");
+        stream.Synchronize();
+    }
+
+    /// <summary>Bytes a second that a copy within the device reads and writes.</summary>
+    private static double Within(AcceleratorStream stream, Figures figures, int bytes)
+    {
+        using var a = stream.Accelerator.Allocate(bytes);
         using var b = stream.Accelerator.Allocate(bytes);
-        var pinned = stream.AllocatePinned(bytes);
-        Marshal.Copy(host, 0, pinned, bytes);
-        figures.Add("copy/up", "host to device, from pinned memory", bytes / Best(stream, 5, () => stream.UploadPinned(pinned, a, 0, bytes)) / 1e9, "GB/s");
-        figures.Add("copy/down", "device to host, to pinned memory", bytes / Best(stream, 5, () => stream.DownloadPinned(a, 0, pinned, bytes)) / 1e9, "GB/s");
-        figures.Add("copy/ring", "host to device, from any memory by the pinned ring", bytes / Clock(stream, 5, () => stream.Upload<byte>(host, a)) / 1e9, "GB/s");
-        stream.FreePinned(pinned);
-        var within = 2.0 * bytes / Best(stream, 5, () => stream.Copy(a, 0, b, 0, bytes));
+        var within = 2.0 * bytes / Figures.Best(stream, 5, () => stream.Copy(a, 0, b, 0, bytes));
         figures.Add("copy/within", "within the device, read and written", within / 1e9, "GB/s");
         return within;
     }
 
-    /// <summary>The most operations a second of our own linear layer at a shape that fills a card.</summary>
-    private static double LinearLayers(AcceleratorStream stream, Figures figures, bool real)
+    private static void LinearLayers(AcceleratorStream stream, Figures figures, bool real, double peak)
     {
         var tokens = real ? 8192 : 256;
-        var peak = One("peak", "a square of 8192 (what else is a part of)", real ? 8192 : 256, real ? 8192 : 256, real ? 8192 : 256, Epilogue.Plain, null);
-        One("qkv", "queries, keys, values", tokens, 3 * Width, Width, Epilogue.Plain, peak);
-        One("out", "attention's output and residual", tokens, Width, Width, Epilogue.Residual, peak);
-        One("up", "feed-forward, GELU", tokens, Middle, Width, Epilogue.Gelu, peak);
-        One("down", "feed-forward, residual", tokens, Width, Middle, Epilogue.Residual, peak);
-        return peak;
+        LinearLayer(stream, figures, real, "qkv", "queries, keys, values", tokens, 3 * Width, Width, Epilogue.Plain, peak);
+        LinearLayer(stream, figures, real, "out", "attention's output and residual", tokens, Width, Width, Epilogue.Residual, peak);
+        LinearLayer(stream, figures, real, "up", "feed-forward, GELU", tokens, Middle, Width, Epilogue.Gelu, peak);
+        LinearLayer(stream, figures, real, "down", "feed-forward, residual", tokens, Width, Middle, Epilogue.Residual, peak);
+    }
 
-        double One(string key, string what, int m, int n, int k, Epilogue epilogue, double? peak)
-        {
-            using var a = Random(stream, 2L * m * k, 2);
-            using var w = Random(stream, 2L * n * k, 3);
-            using var bias = stream.Accelerator.Allocate<float>(new float[n], stream);
-            using var residual = Random(stream, 2L * m * n, 4);
-            using var c = stream.Accelerator.Allocate(2L * m * n);
-            var rate = 2.0 * m * n * k / Best(stream, real ? 20 : 1, () => Gemm.Launch(stream, epilogue, a, w, bias, residual, c, m, n, k));
-            figures.Add($"gemm/{key}", $"linear layer {m} x {n} x {k}, {what}", rate / 1e12, "TFLOP/s", peak is { } most ? rate / most : null);
-            return rate;
-        }
+    /// <summary>Operations a second of our own linear layer; of a shape that fills a card, the most that it does.</summary>
+    private static double LinearLayer(AcceleratorStream stream, Figures figures, bool real, string key, string what, int m, int n, int k, Epilogue epilogue, double? peak)
+    {
+        using var a = Random(stream, 2L * m * k, 2);
+        using var w = Random(stream, 2L * n * k, 3);
+        using var bias = stream.Accelerator.Allocate<float>(new float[n], stream);
+        using var residual = Random(stream, 2L * m * n, 4);
+        using var c = stream.Accelerator.Allocate(2L * m * n);
+        var rate = 2.0 * m * n * k / Figures.Best(stream, real ? 20 : 1, () => Gemm.Launch(stream, epilogue, a, w, bias, residual, c, m, n, k));
+        figures.Add($"gemm/{key}", $"linear layer {m} x {n} x {k}, {what}", rate / 1e12, "TFLOP/s", peak is { } most ? rate / most : null);
+        return rate;
     }
 
     private static void AttentionOf(AcceleratorStream stream, Figures figures, int sequences)
@@ -132,7 +160,7 @@ internal static class DevicesPart
         using var qkv = Random(stream, 6L * tokens * Width, 5);
         using var to = stream.Accelerator.Allocate(2L * tokens * Width);
         using var list = stream.Accelerator.Allocate<int>(tiles, stream);
-        var seconds = Best(stream, sequences > 1 ? 20 : 1, () => Attention.Launch(stream, qkv, to, list, tiles.Length / 3, tokens, Width / 32, 32));
+        var seconds = Figures.Best(stream, sequences > 1 ? 20 : 1, () => Attention.Launch(stream, qkv, to, list, tiles.Length / 3, tokens, Width / 32, 32));
         figures.Add("attention", $"attention, {sequences} sequences of {SentenceTokens}, 12 heads of 32", 4.0 * tokens * SentenceTokens * Width / seconds / 1e12, "TFLOP/s");
     }
 
@@ -174,7 +202,7 @@ internal static class DevicesPart
 
         void Add(string key, string what, double operations, Action<int> work)
         {
-            var seconds = Best(stream, real ? 20 : 1, () =>
+            var seconds = Figures.Best(stream, real ? 20 : 1, () =>
             {
                 for (var layer = 0; layer < layers; layer++) { work(layer); }
             }) / layers;
@@ -225,7 +253,7 @@ internal static class DevicesPart
         using var list = stream.Accelerator.Allocate<int>(ids, stream);
         using var offsets = stream.Accelerator.Allocate<int>([.. Enumerable.Range(0, (tokens / length) + 1).Select(i => i * length)], stream);
         using var to = stream.Accelerator.Allocate(4L * tokens / length * width);
-        var seconds = Best(stream, 5, () => Rows.GatherMean(stream, list, offsets, table, null, to, tokens / length, width, normalise: true));
+        var seconds = Figures.Best(stream, 5, () => Rows.GatherMean(stream, list, offsets, table, null, to, tokens / length, width, normalise: true));
         figures.Add("static", $"static embedding, {width} wide, {length} tokens a text", tokens / seconds / 1e6, "million tokens/s", 2.0 * tokens * width / seconds / memory);
     }
 
@@ -241,28 +269,9 @@ internal static class DevicesPart
             using var figuresOfQuery = stream.Accelerator.Allocate<float>([.. Enumerable.Repeat(1f, queries * 3)], stream);
             using var work = stream.Accelerator.Allocate(TopK.WorkBytes(rows, queries, candidates));
             using var other = stream.Accelerator.Allocate(TopK.WorkBytes(rows, queries, candidates));
-            var seconds = Best(stream, 5, () => TopK.Launch(stream, codes, bounds, null, query, figuresOfQuery, work, other, rows, Width, queries, candidates));
+            var seconds = Figures.Best(stream, 5, () => TopK.Launch(stream, codes, bounds, null, query, figuresOfQuery, work, other, rows, Width, queries, candidates));
             figures.Add($"search/{queries}", $"scan of {rows} x {Width} signed bytes for {queries} queries, best {candidates}", queries / seconds, "queries/s", (double)rows * (Width + 12) / seconds / memory);
         }
-    }
-
-    /// <summary>Texts of English-like words; the tokeniser's file and the texts are left for the peers.</summary>
-    private static void Tokenise(Accelerator accelerator, string directory, Figures figures, int bytes, string name, string key, byte[] json)
-    {
-        var tokeniser = Tokeniser.Load(json);
-        using var device = DeviceChecks.OnDevice(accelerator, json);
-        var texts = DeviceChecks.Texts(bytes, 1024);
-        File.WriteAllBytes(Path.Combine(directory, $"{key}.json"), json);
-        File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
-        var seconds = Clock(null, 3, () =>
-        {
-            using var tokens = device.Run(texts);
-            _ = tokens.Download();
-        });
-        figures.Add(key, $"{name}, texts of 1 KB in host memory to ids in host memory", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
-        var packed = new PackedTokens();
-        seconds = Clock(null, 2, () => tokeniser.Pack(texts, packed));
-        figures.Add($"{key}/cpu", $"the same by the tokeniser on the CPU, {Environment.ProcessorCount} threads", texts.Sum(text => (double)text.Length) / seconds / 1e9, "GB/s");
     }
 
     /// <summary>Device memory of random bytes, the same few megabytes again and again. As bf16 their exponents would be wild, so those are kept small.</summary>
@@ -276,47 +285,5 @@ internal static class DevicesPart
         for (var at = 0L; at < bytes; at += some.Length) { stream.Upload<byte>(some.AsSpan(0, (int)Math.Min(some.Length, bytes - at)), buffer, at); }
         stream.Synchronize();
         return buffer;
-    }
-
-    /// <summary>The shortest of several runs by the device's clock, in seconds.</summary>
-    private static double Best(AcceleratorStream stream, int runs, Action run)
-    {
-        run();
-        stream.Synchronize();
-        var best = double.PositiveInfinity;
-        for (var i = 0; i < runs; i++)
-        {
-            using var before = stream.Record();
-            run();
-            using var after = stream.Record();
-            best = Math.Min(best, after.Since(before).TotalSeconds);
-        }
-
-        return best;
-    }
-
-    private static double Clock(AcceleratorStream? stream, int runs, Action run)
-    {
-        var best = double.PositiveInfinity;
-        for (var i = 0; i < runs; i++)
-        {
-            var started = Stopwatch.GetTimestamp();
-            run();
-            stream?.Synchronize();
-            best = Math.Min(best, Stopwatch.GetElapsedTime(started).TotalSeconds);
-        }
-
-        return best;
-    }
-
-    /// <summary>Figures, one a line with tabs between: key, what, value, unit, part of the measured limit.</summary>
-    private sealed class Figures(string file)
-    {
-        public void Add(string key, string what, double value, string unit, double? part = null)
-        {
-            var line = string.Create(CultureInfo.InvariantCulture, $"{key}\t{what}\t{value:G5}\t{unit}\t{(part is { } of ? $"{of:P0}" : "")}");
-            File.AppendAllText(file, line + "\n");
-            Console.Error.WriteLine(line);
-        }
     }
 }

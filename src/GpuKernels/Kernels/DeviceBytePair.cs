@@ -55,7 +55,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         }
     }
 
-    protected override DeviceTokens Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch)
+    public override void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch)
     {
         // What is left to the CPU is an empty text here.
         var lefts = new bool[texts.Count];
@@ -68,13 +68,20 @@ internal sealed class DeviceBytePair : DeviceTokeniser
             }
         });
         batch.Lay(texts, lefts, Separator, _addPrefixSpace);
-        var left = new SortedSet<int>(Enumerable.Range(0, texts.Count).Where(text => lefts[text]));
+    }
+
+    /// <summary>As the base has it, of a batch that <see cref="Lay"/> laid.</summary>
+    public override DeviceTokens Run(TextBatch batch)
+    {
+        if (batch.Separator != Separator && batch.Texts > 0) { throw new ArgumentException("The batch was not laid by this tokeniser.", nameof(batch)); }
+
+        var left = new SortedSet<int>(batch.Left);
         using var rented = new Rented(Stream);
-        var offsets = rented.New(4L * (texts.Count + 1));
-        if (texts.Count == 0)
+        var offsets = rented.New(4L * (batch.Texts + 1));
+        if (batch.Texts == 0)
         {
             Stream.Fill(offsets, 0, 0, offsets.Bytes);
-            return new DeviceTokens(Stream, Stream.Rent(4), rented.Keep(offsets), 0, () => (0, left));
+            return new DeviceTokens(Stream, Downloads, Stream.Record(), Stream.Rent(4), rented.Keep(offsets), 0, () => (0, left));
         }
 
         var (bytes, starts) = (rented.New(batch.Bytes), rented.New(4L * batch.Texts));
@@ -92,11 +99,11 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         Launch(TokenKernels.Module, "count_tokens", groups, counts, batch.Bytes, totals);
         Launch(TokenKernels.Module, "scan_totals", 1, totals, groups);
         Launch(TokenKernels.Module, "scatter", groups, counts, batch.Bytes, totals, found, ids, before);
-        Launch(TokenKernels.Module, "text_offsets", TokenKernels.Groups(texts.Count + 1), starts, texts.Count, batch.Bytes, before, totals, groups, offsets);
+        Launch(TokenKernels.Module, "text_offsets", TokenKernels.Groups(batch.Texts + 1), starts, batch.Texts, batch.Bytes, before, totals, groups, offsets);
         var count = new int[1];
         Stream.Download(totals, count.AsSpan(), 4L * groups);
         ReadLeft(leftOnDevice, batch, left);
-        return new DeviceTokens(Stream, rented.Keep(ids), rented.Keep(offsets), texts.Count, () => (count[0], left));
+        return new DeviceTokens(Stream, Downloads, Stream.Record(), rented.Keep(ids), rented.Keep(offsets), batch.Texts, () => (count[0], left));
     }
 
     /// <summary>At a piece's first byte and behind it its tokens, and how many they are.</summary>

@@ -21,6 +21,9 @@ internal abstract class DeviceTokeniser(Accelerator accelerator) : IDisposable
     /// <summary>The stream on which kernels run.</summary>
     public AcceleratorStream Stream { get; } = accelerator.CreateStream();
 
+    /// <summary>The stream by which ids come to the host.</summary>
+    protected AcceleratorStream Downloads { get; } = accelerator.CreateStream();
+
     /// <summary>The tokeniser of a file on a device; null where its stages are not built there.</summary>
     public static DeviceTokeniser? TryMake(Accelerator accelerator, Tokeniser tokeniser)
     {
@@ -53,7 +56,8 @@ internal abstract class DeviceTokeniser(Accelerator accelerator) : IDisposable
             _laid = new TextBatch(Stream, (int)Math.Min(BatchBytes, bytes + (bytes / 2)), Math.Min(BatchBytes, texts.Count + (texts.Count / 2)));
         }
 
-        var tokens = Lay(texts, _laid);
+        Lay(texts, _laid);
+        var tokens = Run(_laid);
         try
         {
             // The memory is the next call's.
@@ -67,14 +71,19 @@ internal abstract class DeviceTokeniser(Accelerator accelerator) : IDisposable
         }
     }
 
+    /// <summary>Lays texts into a batch that has room for them and for two bytes more each.</summary>
+    public abstract void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch);
+
+    /// <summary>Starts to tokenise the texts of a batch, which stays as it is until the tokens' count has been asked for.</summary>
+    /// <exception cref="DeviceException">The device failed.</exception>
+    public abstract DeviceTokens Run(TextBatch batch);
+
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Lays texts into a batch that has room for them, and starts to tokenise it.</summary>
-    protected abstract DeviceTokens Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch);
 
     protected virtual void Dispose(bool disposing)
     {
@@ -86,6 +95,7 @@ internal abstract class DeviceTokeniser(Accelerator accelerator) : IDisposable
 
         _laid?.Dispose();
         foreach (var table in _owned) { table.Dispose(); }
+        Downloads.Dispose();
         Stream.Dispose();
     }
 

@@ -22,7 +22,7 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
     private readonly Uploaded[] _uploaded = [new(), new()];
     private readonly uint _unknown;
     private readonly uint _maximalCharacters;
-    private int _next;
+    private int _last;
 
     public DeviceWordPiece(Accelerator accelerator, WordPieceModel model, BertCharacters characters, TokenTree added)
         : base(accelerator)
@@ -60,9 +60,12 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
     /// <summary>Tiles of one launch, of which the text goes up together.</summary>
     public int LaunchTiles { get; set; } = DefaultLaunchTiles;
 
-    /// <summary>Starts to tokenise the texts of a batch, which stays as it is until the tokens' count has been asked for.</summary>
-    /// <exception cref="DeviceException">The device failed.</exception>
-    public DeviceTokens Run(TextBatch batch)
+    public override void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch) => batch.Lay(texts, [], separator: null, prefixes: false);
+
+    public override DeviceTokens Run(TextBatch batch) => Run(batch, isThere: false);
+
+    /// <summary>The same; <paramref name="isThere"/> where the last call had the same batch, whose bytes are on the device already: then only kernels run.</summary>
+    public DeviceTokens Run(TextBatch batch, bool isThere)
     {
         var (bytes, texts, tiles) = (batch.Bytes, batch.Texts, WordPieceKernels.Tiles(batch.Bytes));
         var launches = (tiles + LaunchTiles - 1) / LaunchTiles;
@@ -76,10 +79,11 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
         if (tiles == 0) { Stream.Fill(offsets, 0, 0, offsets.Bytes); }
         else
         {
-            var uploaded = _uploaded[_next];
-            _next = (_next + 1) % _uploaded.Length;
+            if (!isThere) { _last = (_last + 1) % _uploaded.Length; }
+
+            var uploaded = _uploaded[_last];
             uploaded.Hold(Stream.Accelerator, bytes, texts);
-            if (uploaded.Passed is { } passed) { _copies.Wait(passed); }
+            if (!isThere && uploaded.Passed is { } passed) { _copies.Wait(passed); }
 
             var (text, starts) = (uploaded.Text!, uploaded.Starts!);
             var firsts = rented.New(4L * tiles);
@@ -88,16 +92,21 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
             var slots = rented.New(4L * WordPieceKernels.Span * Math.Min(tiles, LaunchTiles));
             var counts = rented.New(4L * Math.Min(tiles, LaunchTiles));
             Stream.Fill(totals, 0, 0, 4);
-            batch.UploadStarts(_copies, starts);
+            if (!isThere) { batch.UploadStarts(_copies, starts); }
+
             var there = 0;
             for (var launch = 0; launch < launches; launch++)
             {
                 var first = launch * LaunchTiles;
                 var own = Math.Min(LaunchTiles, tiles - first);
-                var needed = (int)Math.Min(bytes, ((long)(first + own) * WordPieceKernels.Tile) + WordPieceKernels.ReadBeyond);
-                batch.UploadBytes(_copies, text, there, needed);
-                there = needed;
-                using (var copied = _copies.Record()) { Stream.Wait(copied); }
+                if (!isThere)
+                {
+                    var needed = (int)Math.Min(bytes, ((long)(first + own) * WordPieceKernels.Tile) + WordPieceKernels.ReadBeyond);
+                    batch.UploadBytes(_copies, text, there, needed);
+                    there = needed;
+                    using var copied = _copies.Record();
+                    Stream.Wait(copied);
+                }
 
                 if (launch == 0) { Launch(WordPieceKernels.Module, "texts_of_tiles", TokenKernels.Groups(tiles), starts, texts, tiles, firsts); }
 
@@ -113,17 +122,11 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
         }
 
         rented.Keep(flags);
-        return new DeviceTokens(Stream, rented.Keep(ids), rented.Keep(offsets), texts, () =>
+        return new DeviceTokens(Stream, Downloads, Stream.Record(), rented.Keep(ids), rented.Keep(offsets), texts, () =>
         {
             try { return Complete(batch, texts, flags); }
             finally { Stream.Return(flags); }
         });
-    }
-
-    protected override DeviceTokens Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch)
-    {
-        batch.Lay(texts, [], separator: null, prefixes: false);
-        return Run(batch);
     }
 
     protected override void Dispose(bool disposing)
@@ -139,12 +142,12 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
     private (int Count, IReadOnlySet<int> Left) Complete(TextBatch batch, int texts, MemoryBuffer flags)
     {
         var last = new int[2];
-        Stream.Download(flags, last.AsSpan(), 4L * texts);
+        Downloads.Download(flags, last.AsSpan(), 4L * texts);
         var left = new SortedSet<int>();
         if (last[1] == 0) { return (last[0], left); }
 
         var all = new uint[texts];
-        Stream.Download(flags, all.AsSpan());
+        Downloads.Download(flags, all.AsSpan());
         for (var text = 0; text < texts; text++)
         {
             if ((all[text] & WordPieceKernels.Leave) != 0 || ((all[text] & WordPieceKernels.Suspect) != 0 && _added.TryFind(batch[text], 0, 0, out _))) { left.Add(text); }

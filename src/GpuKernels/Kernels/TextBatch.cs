@@ -38,6 +38,12 @@ internal sealed class TextBatch : IDisposable
 
     public int Texts { get; private set; }
 
+    /// <summary>The texts that were laid as empty ones.</summary>
+    public IReadOnlySet<int> Left { get; private set; } = new SortedSet<int>();
+
+    /// <summary>What stands behind each text, where something does.</summary>
+    public byte? Separator { get; private set; }
+
     public ReadOnlySpan<byte> this[int text] => Memory[Starts[text]..(text + 1 < Texts ? Starts[text + 1] : Bytes)];
 
     /// <summary>Says that the first bytes are those of texts, of which the first begins at 0 and each ends where the next begins, or at the end.</summary>
@@ -52,7 +58,7 @@ internal sealed class TextBatch : IDisposable
             if (starts[i] < starts[i - 1]) { throw new ArgumentException($"Text {i} begins at {starts[i]}, before the text before it.", nameof(texts)); }
         }
 
-        (Bytes, Texts) = (bytes, texts);
+        (Bytes, Texts, Left, Separator) = (bytes, texts, new SortedSet<int>(), null);
     }
 
     public void UploadBytes(AcceleratorStream stream, MemoryBuffer to, int from, int end) => _memory.Upload(stream, from, to, from, end - from);
@@ -76,6 +82,13 @@ internal sealed class TextBatch : IDisposable
         }
 
         Set(at, texts.Count);
+        var lefts = new SortedSet<int>();
+        for (var i = 0; i < left.Length; i++)
+        {
+            if (left[i]) { lefts.Add(i); }
+        }
+
+        (Left, Separator) = (lefts, separator);
         InRanges(texts.Count, Bytes, (from, end) =>
         {
             for (var i = from; i < end; i++)

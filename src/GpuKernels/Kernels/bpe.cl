@@ -250,36 +250,42 @@ __kernel GROUP_SIZE(GROUP) void look_up(__global const uchar *bytes, uint count,
     __global const uint *starts, __global const uchar *spelled, ulong multiplier, uint most, __global uint *found, __global uint *counts,
     __global uint *numbers, __global uint *misses, __global uint *longs)
 {
+    __local uint own, first;
     uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (at >= count) { return; }
-    counts[at] = 0;
-    uint length = lengths[at];
-    if (length == 0) { return; }
+    uint length = at < count ? lengths[at] : 0;
+    int token = -1;
+    if (LOCAL_ID == 0) { own = 0; }
     if (length > most)
     {
         uint number = add_atomic(numbers + 1, 1u);
         longs[number * 2] = at;
         longs[number * 2 + 1] = length;
-        return;
     }
-
-    ulong hash = hash_of(bytes + at, length, multiplier);
-    for (uint slot = (uint)hash & mask; slots[slot] != 0ul; slot = slot + 1 & mask)
+    else if (length > 0)
     {
-        if ((uint)(slots[slot] >> 32) != (uint)(hash >> 32)) { continue; }
-        uint token = (uint)slots[slot] - 1;
-        uint from = starts[token];
-        if (starts[token + 1] - from != length) { continue; }
-        uint same = 0;
-        while (same < length && spelled[from + same] == bytes[at + same]) { same++; }
-        if (same == length)
+        ulong hash = hash_of(bytes + at, length, multiplier);
+        for (uint slot = (uint)hash & mask; token < 0 && slots[slot] != 0ul; slot = slot + 1 & mask)
         {
-            found[at] = token;
-            counts[at] = 1;
-            return;
+            if ((uint)(slots[slot] >> 32) != (uint)(hash >> 32)) { continue; }
+            uint other = (uint)slots[slot] - 1;
+            uint from = starts[other];
+            if (starts[other + 1] - from != length) { continue; }
+            uint same = 0;
+            while (same < length && spelled[from + same] == bytes[at + same]) { same++; }
+            if (same == length) { token = (int)other; }
         }
     }
-    misses[add_atomic(numbers, 1u)] = at;
+    if (at < count) { counts[at] = token >= 0; }
+    if (token >= 0) { found[at] = (uint)token; }
+
+    // A group's misses are counted at once, since all groups share the number.
+    BARRIER();
+    int isMiss = length > 0 && length <= most && token < 0;
+    uint number = isMiss ? add_local(&own, 1u) : 0;
+    BARRIER();
+    if (LOCAL_ID == 0 && own > 0) { first = add_atomic(numbers, own); }
+    BARRIER();
+    if (isMiss) { misses[first + number] = at; }
 }
 
 #define MERGE_GROUP 64

@@ -7,16 +7,20 @@
 __kernel GROUP_SIZE(GROUP) void scan_totals(__global uint *totals, uint count)
 {
     __local uint sums[GROUP];
-    uint carried = 0;
-    for (uint first = 0; first < count; first += GROUP)
+    uint each = (count + GROUP - 1) / GROUP;
+    uint from = each * LOCAL_ID < count ? each * LOCAL_ID : count;
+    uint end = each < count - from ? from + each : count;
+    uint own = 0;
+    for (uint i = from; i < end; i++) { own += totals[i]; }
+    uint all;
+    uint sum = before_in_group(own, &all, sums, GROUP);
+    for (uint i = from; i < end; i++)
     {
-        uint at = first + LOCAL_ID;
-        uint all;
-        uint sum = before_in_group(at < count ? totals[at] : 0u, &all, sums, GROUP);
-        if (at < count) { totals[at] = carried + sum; }
-        carried += all;
+        uint value = totals[i];
+        totals[i] = sum;
+        sum += value;
     }
-    if (LOCAL_ID == 0) { totals[count] = carried; }
+    if (LOCAL_ID == 0) { totals[count] = all; }
 }
 
 // totals[group] = tokens of the words that begin in the group.
