@@ -150,17 +150,26 @@ internal sealed class FusedWords : IPieceTokeniser
         if (!stages.StandsAlone(word)) { return false; }
 
         var before = tokens.Count;
-        if (unigram is not null && stages.Prefix is { } prefix && stages.Keeps(word))
-        {
-            // What is written over belongs to words that are done.
-            prefix.CopyTo(text, start - prefix.Length);
-            unigram.Split(text.AsSpan(start - prefix.Length, prefix.Length + length), tokens);
-        }
-        else { stages.Tokenise(word, working, model, tokens); }
+        if (!TrySplit(word, start, tokens)) { stages.Tokenise(word, working, model, tokens); }
 
         var ids = tokens.Ids[before..];
         if (ids.Length is > 0 and <= MostTokens) { cache.Add(ref MemoryMarshal.GetReference(word), length, place, ids); }
 
+        return true;
+    }
+
+    /// <summary>false where the model does not see the word as it is.</summary>
+    private bool TrySplit(ReadOnlySpan<byte> word, int start, TokenSink tokens)
+    {
+        if (unigram is null || stages.Prefix is not { } prefix) { return false; }
+
+        // What is written over belongs to words that are done.
+        prefix.CopyTo(text, start - prefix.Length);
+        var piece = text.AsSpan(start - prefix.Length, prefix.Length + word.Length);
+        var characters = unigram.Read(piece);
+        if (!stages.KeepsAll(word) && !stages.Keeps(characters[(prefix.Length > 0 ? 1 : 0)..])) { return false; }
+
+        unigram.SplitRead(piece, tokens);
         return true;
     }
 }

@@ -43,6 +43,36 @@ internal static class Utf8Text
         return ((lead & 0x07) << 18) | ((text[at + 1] & 0x3Fu) << 12) | ((text[at + 2] & 0x3Fu) << 6) | (text[at + 3] & 0x3Fu);
     }
 
+    /// <summary>The character whose first byte is at <paramref name="at"/>, without a look at where the text ends.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint ScalarAt(ref readonly byte text, int at, out int size)
+    {
+        ref var first = ref Unsafe.Add(ref Unsafe.AsRef(in text), at);
+        uint lead = first;
+        if (lead < 0x80)
+        {
+            size = 1;
+            return lead;
+        }
+
+        var second = Unsafe.Add(ref first, 1) & 0x3Fu;
+        if (lead < 0xE0)
+        {
+            size = 2;
+            return ((lead & 0x1F) << 6) | second;
+        }
+
+        var third = Unsafe.Add(ref first, 2) & 0x3Fu;
+        if (lead < 0xF0)
+        {
+            size = 3;
+            return ((lead & 0x0F) << 12) | (second << 6) | third;
+        }
+
+        size = 4;
+        return ((lead & 0x07) << 18) | (second << 12) | (third << 6) | (Unsafe.Add(ref first, 3) & 0x3Fu);
+    }
+
     /// <summary>The character that ends before <paramref name="end"/>.</summary>
     public static uint ScalarBefore(ReadOnlySpan<byte> text, int end, out int size)
     {

@@ -96,32 +96,24 @@ internal sealed class WordStages
             && (word[^1] < 0x80 || !Characters.Is(Utf8Text.ScalarBefore(word, word.Length, out _), CharacterSets.Prepended));
     }
 
-    /// <summary>Whether the model sees a word as it is, after <see cref="Prefix"/>. Where that is not sure the answer is no.</summary>
-    public bool Keeps(ReadOnlySpan<byte> word)
+    /// <summary>Whether a word is of characters that are kept whatever stands beside them.</summary>
+    public bool KeepsAll(ReadOnlySpan<byte> word) => keepsPrintable && !word.ContainsAnyExceptInRange(FirstPrintable, LastPrintable);
+
+    /// <summary>Whether the model sees a word of these characters as it is, after <see cref="Prefix"/>. Where that is not sure the answer is no.</summary>
+    public bool Keeps(ReadOnlySpan<uint> word)
     {
-        var at = 0;
-        if (keepsPrintable)
+        var (last, wrong) = (0, 0);
+        foreach (var character in word)
         {
-            at = word.IndexOfAnyExceptInRange(FirstPrintable, LastPrintable);
-            if (at < 0) { return true; }
+            int next = Of(character);
 
-            at = Math.Max(0, at - 1);
-        }
-
-        var last = 0;
-        while (at < word.Length)
-        {
-            int next = Of(Utf8Text.ScalarAt(word, at, out var size));
-
-            // Marks that stand in the order of their classes stay where they are.
-            var unordered = (byte)next != 0 && (byte)next < (byte)last;
-            if ((next & Kept) == 0 || unordered || ((next & Joins) != 0 && (last & Begins) != 0)) { return false; }
-
+            // Marks that stand in the order of their classes stay where they are. Nothing branches on what differs from character to character.
+            var (mark, before) = ((int)(byte)next, (int)(byte)last);
+            wrong |= (~next & Kept) | (((mark - before) >> 31) & (byte.MaxValue + mark) & (byte.MaxValue + 1)) | (next & Joins & ((last & Begins) << 1));
             last = next;
-            at += size;
         }
 
-        return true;
+        return wrong == 0;
     }
 
     /// <summary>Takes the long way: stage by stage.</summary>

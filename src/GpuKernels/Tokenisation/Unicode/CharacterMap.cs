@@ -64,9 +64,9 @@ internal sealed class CharacterMap<T>
         values = [.. pages.SelectMany(page => page)];
     }
 
-    public T this[uint scalar]
+    public ref readonly T this[uint scalar]
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => values[(pageOf[scalar >> PageBits] << PageBits) | (int)(scalar & (PageSize - 1))];
+        get => ref values[(pageOf[scalar >> PageBits] << PageBits) | (int)(scalar & (PageSize - 1))];
     }
 }

@@ -1,18 +1,16 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.Unigram;
 
 /// <summary>
-/// All pieces as one trie over characters. The steps from its root stand in a table by character, all others in one table by open addressing, so that a step is one
-/// read of memory whatever the script.
+/// All pieces as one trie over characters. The steps from its root stand in a table by character, all others in one table where each has a slot of its own, so that a
+/// step is one read of memory whatever the script.
 /// </summary>
 internal sealed class PieceTrie
 {
-    /// <summary>Where there is no piece, and no node that goes on.</summary>
+    /// <summary>Where there is no piece.</summary>
     public const int None = -1;
 
     private const int Root = 0;
@@ -22,65 +20,74 @@ internal sealed class PieceTrie
 
     private const int ScalarBits = 21;
 
-    private readonly CharacterMap<Step> first;
+    private readonly IReadOnlyList<byte[]> pieces;
+    private readonly int unknown;
+    private readonly CharacterMap<Step> firsts;
 
-    // Chosen anew for each table: no file can be written whose steps all fall on one slot.
-    private readonly ulong multiplier;
-    private Slot[] slots = new Slot[1024];
-    private int shift = 64 - 10;
-    private int nodes = 1;
+    private readonly PerfectHash hash;
+    private readonly Slot[] slots;
 
     /// <param name="pieces">By id. Empty ones are left out; of equal ones the last counts.</param>
-    public PieceTrie(IReadOnlyList<byte[]> pieces)
+    /// <param name="scores">By id.</param>
+    /// <param name="unknown">What a character without a piece counts as.</param>
+    /// <param name="unknownScore">Its score.</param>
+    public PieceTrie(IReadOnlyList<byte[]> pieces, IReadOnlyList<double> scores, int unknown, double unknownScore)
     {
-        Span<byte> random = stackalloc byte[8];
-        RandomNumberGenerator.Fill(random);
-        multiplier = BitConverter.ToUInt64(random) | 1;
+        (this.pieces, this.unknown) = (pieces, unknown);
+        var nodes = new Dictionary<ulong, int>();
+        var ids = new List<int> { None };
         for (var id = 0; id < pieces.Count; id++)
         {
             var node = Root;
             for (var at = 0; at < pieces[id].Length;)
             {
-                ref var slot = ref SlotFor(node, Utf8Text.ScalarAt(pieces[id], at, out var size));
-                node = slot.Next;
+                ref var next = ref CollectionsMarshal.GetValueRefOrAddDefault(nodes, KeyOf(node, Utf8Text.ScalarAt(pieces[id], at, out var size)), out var known);
+                if (!known)
+                {
+                    next = ids.Count < MaximalNodes ? ids.Count : throw new TokeniserFileException($"The vocabulary's pieces need a trie of more than {MaximalNodes} nodes, which is the limit.");
+                    ids.Add(None);
+                }
+
+                node = next;
                 at += size;
-                if (at == pieces[id].Length) { slot.Id = id; }
             }
+
+            if (node != Root) { ids[node] = id; }
         }
 
-        var goesOn = new bool[nodes];
-        foreach (var slot in slots) { goesOn[slot.Key == 0 ? Root : NodeOf(slot)] = true; }
+        var following = new ulong[ids.Count];
+        foreach (var key in nodes.Keys) { following[NodeOf(key)] |= 1UL << (int)ScalarOf(key); }
 
+        hash = new([.. nodes.Keys]);
+        slots = new Slot[hash.Slots];
+        Array.Fill(slots, new Slot { Step = new(double.NegativeInfinity, None, Root, 0) });
         var begins = new List<KeyValuePair<uint, Step>>();
-        foreach (ref var slot in slots.AsSpan())
+        foreach (var (key, node) in nodes)
         {
-            if (slot.Key == 0) { continue; }
-
-            if (!goesOn[slot.Next]) { slot.Next = None; }
-
-            if (NodeOf(slot) == Root) { begins.Add(new((uint)(slot.Key - 1) & ((1u << ScalarBits) - 1), new(slot.Next, slot.Id))); }
+            var id = ids[node];
+            var step = new Step(id == None ? double.NegativeInfinity : scores[id], id, node, following[node]);
+            slots[hash.SlotOf(key)] = new() { Key = key, Step = step };
+            if (NodeOf(key) == Root) { begins.Add(new(ScalarOf(key), id == None ? step with { Score = unknownScore, Id = unknown } : step)); }
         }
 
-        first = new(begins, new(None, None));
+        firsts = new(begins, new(unknownScore, unknown, Root, 0));
     }
 
-    /// <summary>What a piece that begins with the character comes to.</summary>
+    /// <summary>What a character comes to by itself: its piece, or the unknown one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Step First(uint scalar) => first[scalar];
+    public ref readonly Step First(uint scalar) => ref firsts[scalar];
 
     /// <summary>What a piece that has come to <paramref name="node"/> comes to by one more character; neither piece nor node where none does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Step Next(int node, uint scalar)
+    public ref readonly Step Next(int node, uint scalar)
     {
         var key = KeyOf(node, scalar);
         ref var all = ref MemoryMarshal.GetArrayDataReference(slots);
-        for (var at = (int)((key * multiplier) >> shift); ; at = (at + 1) & (slots.Length - 1))
-        {
-            ref var slot = ref Unsafe.Add(ref all, at);
-            if (slot.Key == key) { return new(slot.Next, slot.Id); }
+        var at = hash.SlotOf(key);
 
-            if (slot.Key == 0) { return new(None, None); }
-        }
+        // Which of the two it is is hard to foretell: nothing branches on it. No key has the first slot, and none 48 bits.
+        var there = -(int)(((Unsafe.Add(ref all, at).Key ^ key) - 1) >> 63);
+        return ref Unsafe.Add(ref all, at & there).Step;
     }
 
     public bool TryGetId(ReadOnlySpan<byte> piece, out int id)
@@ -89,62 +96,38 @@ internal sealed class PieceTrie
         if (piece.IsEmpty) { return false; }
 
         var step = First(Utf8Text.ScalarAt(piece, 0, out var at));
-        while (at < piece.Length && step.Node != None)
+        while (at < piece.Length && step.Following != 0)
         {
             step = Next(step.Node, Utf8Text.ScalarAt(piece, at, out var size));
             at += size;
         }
 
-        id = at == piece.Length ? step.Id : None;
+        // A character without a piece has the id of the unknown one.
+        id = at == piece.Length && (step.Id != unknown || piece.SequenceEqual(pieces[unknown])) ? step.Id : None;
         return id != None;
     }
 
     private static ulong KeyOf(int node, uint scalar) => (((ulong)(uint)node << ScalarBits) | scalar) + 1;
 
-    private static int NodeOf(in Slot slot) => (int)((slot.Key - 1) >> ScalarBits);
+    private static int NodeOf(ulong key) => (int)((key - 1) >> ScalarBits);
 
-    private ref Slot SlotFor(int node, uint scalar)
+    private static uint ScalarOf(ulong key) => (uint)(key - 1) & ((1u << ScalarBits) - 1);
+
+    /// <param name="Score">Of the piece that ends here; less than any where none does.</param>
+    /// <param name="Id">That piece, or <see cref="None"/>.</param>
+    /// <param name="Node">What has been come to.</param>
+    /// <param name="Following">A bit, by the last six of a character's, for each that a longer piece goes on with; 0 where none does.</param>
+    public readonly record struct Step(double Score, int Id, int Node, ulong Following)
     {
-        // Half of the slots stay empty, so that what is not there is seen at once.
-        if (nodes > slots.Length / 2) { Grow(); }
-
-        ref var slot = ref Find(KeyOf(node, scalar));
-        if (slot.Key != 0) { return ref slot; }
-
-        if (nodes == MaximalNodes) { throw new TokeniserFileException($"The vocabulary's pieces need a trie of more than {MaximalNodes} nodes, which is the limit."); }
-
-        slot = new() { Key = KeyOf(node, scalar), Next = nodes++, Id = None };
-        return ref slot;
+        /// <summary>1 where a longer piece may go on with the character, else 0.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public int MayGoOn(uint scalar) => (int)(Following >> (int)scalar) & 1;
     }
-
-    private ref Slot Find(ulong key)
-    {
-        var at = (int)((key * multiplier) >> shift);
-        while (slots[at].Key != 0 && slots[at].Key != key) { at = (at + 1) & (slots.Length - 1); }
-
-        return ref slots[at];
-    }
-
-    private void Grow()
-    {
-        var old = slots;
-        slots = new Slot[old.Length * 2];
-        shift = 64 - BitOperations.Log2((uint)slots.Length);
-        foreach (var slot in old)
-        {
-            if (slot.Key != 0) { Find(slot.Key) = slot; }
-        }
-    }
-
-    /// <param name="Node">With which longer pieces go on, or <see cref="None"/>.</param>
-    /// <param name="Id">The piece that ends here, or <see cref="None"/>.</param>
-    public readonly record struct Step(int Node, int Id);
 
     /// <summary>A key of zero is none.</summary>
     private struct Slot
     {
         public ulong Key;
-        public int Next;
-        public int Id;
+        public Step Step;
     }
 }

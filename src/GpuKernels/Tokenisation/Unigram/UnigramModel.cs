@@ -8,6 +8,9 @@ namespace Platform.GpuKernels.Tokenisation.Unigram;
 /// <seealso href="https://arxiv.org/abs/1808.06226">SentencePiece</seealso>
 internal sealed class UnigramModel : ITokenModel
 {
+    /// <summary>Real scores are logarithms, some tens. The sum of as many of these as a text may have characters is finite still.</summary>
+    private const double MaximalScore = 1e100;
+
     /// <summary>How much less than the least score a character without a piece scores.</summary>
     private const double UnknownPenalty = 10;
 
@@ -16,13 +19,11 @@ internal sealed class UnigramModel : ITokenModel
     private UnigramModel(byte[][] pieces, double[] scores, int unknown, bool byteFallback)
     {
         this.pieces = pieces;
-        Scores = scores;
         Unknown = unknown;
-        Trie = new(pieces);
         var least = double.PositiveInfinity;
         foreach (var score in scores) { least = score < least ? score : least; }
 
-        UnknownScore = least - UnknownPenalty;
+        Trie = new(pieces, scores, unknown, least - UnknownPenalty);
         if (!byteFallback) { return; }
 
         var ids = new int[256];
@@ -37,12 +38,7 @@ internal sealed class UnigramModel : ITokenModel
 
     public PieceTrie Trie { get; }
 
-    /// <summary>Logarithms of probabilities, by id.</summary>
-    public double[] Scores { get; }
-
     public int Unknown { get; }
-
-    public double UnknownScore { get; }
 
     /// <summary>The pieces &lt;0x00&gt; to &lt;0xFF&gt;, <see cref="PieceTrie.None"/> for those that are not there; null: characters do not fall back to their bytes.</summary>
     public int[]? ByteIds { get; }
@@ -64,7 +60,10 @@ internal sealed class UnigramModel : ITokenModel
             pieces[i] = Encoding.UTF8.GetBytes(new StageOptions(item.Place, item.Element[0]).AsText());
             if (pieces[i].Length > Vocabulary.MaximalTokenBytes) { throw StageOptions.Wrong(item.Place, $"has a piece of {pieces[i].Length} bytes; the limit is {Vocabulary.MaximalTokenBytes}"); }
 
-            if (item.Element[1].ValueKind != JsonValueKind.Number || !ScoreNumber.TryRead(JsonMarshal.GetRawUtf8Value(item.Element[1]), out scores[i])) { throw StageOptions.Wrong(item.Place, "must have a score that is a finite number"); }
+            if (item.Element[1].ValueKind != JsonValueKind.Number || !ScoreNumber.TryRead(JsonMarshal.GetRawUtf8Value(item.Element[1]), out scores[i]) || Math.Abs(scores[i]) > MaximalScore)
+            {
+                throw StageOptions.Wrong(item.Place, $"must have a score that is a number of at most {MaximalScore}, plus or minus");
+            }
         }
 
         var unknown = model.Member("unk_id");

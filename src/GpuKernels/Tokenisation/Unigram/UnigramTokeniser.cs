@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
@@ -10,15 +9,11 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
     /// <summary>The longest piece, in bytes. The best way to each character takes 24 bytes and each token 8, so that this is 512 MB.</summary>
     public const int MaximalBytes = 16 * 1024 * 1024;
 
-    /// <summary>Scratch that is kept between pieces; what a longer one needed is given back.</summary>
-    private const int KeptSteps = 64 * 1024;
+    /// <summary>Scratch that is kept between pieces is for so many bytes; what a longer one needed is given back.</summary>
+    private const int KeptBytes = 64 * 1024;
 
-    private const int Unreached = -1;
-
+    private readonly PieceLattice lattice = new(model);
     private PieceCache? cache;
-    private Step[] best = new Step[1024];
-    private uint[] characters = new uint[1024];
-    private int[] places = new int[1024];
     private int[] ids = new int[1024];
     private int[] ends = new int[1024];
 
@@ -46,21 +41,33 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
     /// <summary>As <see cref="Tokenise"/>, without looking whether the piece was met before.</summary>
     public void Split(ReadOnlySpan<byte> piece, TokenSink tokens)
     {
+        Read(piece);
+        SplitRead(piece, tokens);
+    }
+
+    /// <summary>The characters of a piece, which may then be split.</summary>
+    public ReadOnlySpan<uint> Read(ReadOnlySpan<byte> piece)
+    {
         if (piece.Length > MaximalBytes)
         {
             throw new ArgumentException($"The text has a piece of {piece.Length} bytes without a place to split it; the limit is {MaximalBytes}. Split the text first.");
         }
 
-        if (best.Length <= piece.Length || (best.Length > KeptSteps && piece.Length < KeptSteps))
+        lattice.Read(piece, KeptBytes);
+        return lattice.Characters;
+    }
+
+    /// <summary>Splits the piece that was read last.</summary>
+    public void SplitRead(ReadOnlySpan<byte> piece, TokenSink tokens)
+    {
+        lattice.Search();
+        if (ids.Length < piece.Length || (ids.Length > KeptBytes && piece.Length < KeptBytes))
         {
-            best = new Step[Math.Max(piece.Length + 1, 1024)];
-            characters = new uint[best.Length];
-            places = new int[best.Length];
-            ids = new int[best.Length];
-            ends = new int[best.Length];
+            ids = new int[Math.Max(piece.Length, 1024)];
+            ends = new int[ids.Length];
         }
 
-        var count = WalkBack(piece, Search(piece));
+        var count = WalkBack(piece);
         if (!tokens.WantsOffsets)
         {
             var made = ids.AsSpan(0, count);
@@ -78,73 +85,27 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
         }
     }
 
-    /// <summary>Fills in, for every character, the best way to reach it.</summary>
-    /// <returns>How many characters there are.</returns>
-    private int Search(ReadOnlySpan<byte> piece)
-    {
-        var count = 0;
-        ref var character = ref MemoryMarshal.GetArrayDataReference(characters);
-        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
-        ref var step = ref MemoryMarshal.GetArrayDataReference(best);
-        for (var at = 0; at < piece.Length; count++)
-        {
-            Unsafe.Add(ref place, count) = at;
-            Unsafe.Add(ref character, count) = Utf8Text.ScalarAt(piece, at, out var size);
-            Unsafe.Add(ref step, count).Start = Unreached;
-            at += size;
-        }
-
-        Unsafe.Add(ref place, count) = piece.Length;
-        Unsafe.Add(ref step, count).Start = Unreached;
-        step.Score = 0;
-        var trie = model.Trie;
-        ref var scores = ref MemoryMarshal.GetArrayDataReference(model.Scores);
-        for (var start = 0; start < count; start++)
-        {
-            var scoreHere = Unsafe.Add(ref step, start).Score;
-            var next = trie.First(Unsafe.Add(ref character, start));
-            var at = start + 1;
-            Offer(ref Unsafe.Add(ref step, at), (next.Id == PieceTrie.None ? model.UnknownScore : Unsafe.Add(ref scores, next.Id)) + scoreHere, start, next.Id == PieceTrie.None ? model.Unknown : next.Id);
-            while (next.Node != PieceTrie.None && at < count)
-            {
-                next = trie.Next(next.Node, Unsafe.Add(ref character, at++));
-                if (next.Id != PieceTrie.None) { Offer(ref Unsafe.Add(ref step, at), Unsafe.Add(ref scores, next.Id) + scoreHere, start, next.Id); }
-            }
-        }
-
-        return count;
-    }
-
-    /// <summary>Of two ways that score the same the one that was found first stays: it begins earlier.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Offer(ref Step step, double score, int start, int id)
-    {
-        if (step.Start != Unreached && !(score > step.Score)) { return; }
-
-        step.Score = score;
-        step.Start = start;
-        step.Id = id;
-    }
-
     /// <summary>Writes ids and where each ends, the last first. Unknown characters that stand together are one.</summary>
-    private int WalkBack(ReadOnlySpan<byte> piece, int characterCount)
+    private int WalkBack(ReadOnlySpan<byte> piece)
     {
         var count = 0;
-        for (var end = characterCount; end > 0;)
+        var steps = lattice.Steps;
+        var offsets = lattice.Offsets;
+        for (var end = lattice.Length; end > 0;)
         {
-            ref var step = ref best[end];
+            ref readonly var step = ref steps[end];
             var start = step.Start;
             if (step.Id != model.Unknown)
             {
                 ids[count] = step.Id;
-                ends[count++] = places[end];
+                ends[count++] = offsets[end];
                 end = start;
                 continue;
             }
 
-            while (start > 0 && best[start].Id == model.Unknown) { start = best[start].Start; }
+            while (start > 0 && steps[start].Id == model.Unknown) { start = steps[start].Start; }
 
-            AddUnknown(piece[places[start]..places[end]], places[end], ref count);
+            AddUnknown(piece[offsets[start]..offsets[end]], offsets[end], ref count);
             end = start;
         }
 
@@ -176,12 +137,5 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
         }
 
         return true;
-    }
-
-    private struct Step
-    {
-        public double Score;
-        public int Start;
-        public int Id;
     }
 }

@@ -65,7 +65,7 @@ public class A_tokeniser_file_with_BPE_or_Unigram
     [InlineData("unigram", "model.unk_id", "null", "model.unk_id is null")]
     [InlineData("unigram", "model.unk_id", "1000000", "is not the id of a piece")]
     [InlineData("unigram", "model.vocab", "[[\"a\"]]", "model.vocab[0] must be a piece and its score")]
-    [InlineData("unigram", "model.vocab", "[[\"a\", 1e309]]", "a finite number")]
+    [InlineData("unigram", "model.vocab", "[[\"a\", 1e309]]", "must have a score that is a number")]
     [InlineData("unigram", "pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", "not with 'Unigram'")]
     [InlineData("unigram", "pre_tokenizer", "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}", "must be one character")]
     [InlineData("unigram", "pre_tokenizer", "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}", "supported are never, first and always")]
