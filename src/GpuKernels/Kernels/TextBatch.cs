@@ -78,7 +78,7 @@ internal sealed class TextBatch : IDisposable
         {
             starts[i] = at;
             var text = texts[i];
-            at += (left.IsEmpty || !left[i] ? text.Length + (IsPrefixed(text.Span) ? 1 : 0) : 0) + (separator is null ? 0 : 1);
+            at += (left.IsEmpty || !left[i] ? text.Length + (prefixes && IsPrefixed(text.Span) ? 1 : 0) : 0) + (separator is null ? 0 : 1);
         }
 
         Set(at, texts.Count);
@@ -113,7 +113,7 @@ internal sealed class TextBatch : IDisposable
             }
         });
 
-        bool IsPrefixed(ReadOnlySpan<byte> text) => prefixes && !text.IsEmpty && text[0] != ' ';
+        static bool IsPrefixed(ReadOnlySpan<byte> text) => !text.IsEmpty && text[0] != ' ';
     }
 
     public void Dispose()

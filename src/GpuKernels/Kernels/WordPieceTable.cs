@@ -4,7 +4,7 @@ using System.Numerics;
 namespace Platform.GpuKernels.Kernels;
 
 /// <summary>A vocabulary as wordpiece.cl looks it up: a table of whole words, which has most tokens, and a tree of bytes, which has all.</summary>
-/// <param name="Wholes">[slots][8]: the token's bytes with zeros behind, how many they are (0 is free), and its id.</param>
+/// <param name="Wholes">[slots][8]: the token's bytes with zeros behind, how many they are (0 is free), its id, nothing.</param>
 /// <param name="Steps">[slots][4]: a node of the tree and a byte, the node that they lead to (0 is free), the id + 1 of the token that ends there, nothing.</param>
 /// <param name="GoOn">The node of what a continuing token begins with, or <see cref="NoNode"/>.</param>
 internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
@@ -12,7 +12,7 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
     public const uint NoNode = uint.MaxValue;
 
     /// <summary>The longest token among the whole words.</summary>
-    public const int KeyBytes = 24;
+    public const int KeyBytes = 16;
 
     /// <summary>Slots that are looked at. A token that does not fit there is found in the tree, so that no vocabulary makes the search long.</summary>
     private const int Probes = 8;
@@ -82,7 +82,7 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
             if (slot[KeyBytes / 4] != 0) { continue; }
 
             key.CopyTo(slot);
-            (slot[^2], slot[^1]) = ((uint)token.Length, (uint)id);
+            (slot[key.Length], slot[key.Length + 1]) = ((uint)token.Length, (uint)id);
             return;
         }
     }

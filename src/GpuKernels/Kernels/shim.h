@@ -31,10 +31,19 @@ FORCE_INLINE uint float_bits(float x) { return __builtin_astype(x, uint); }
 FORCE_INLINE float bits_float(uint x) { return __builtin_astype(x, float); }
 FORCE_INLINE int ones(uint x) { return __builtin_popcount(x); }
 FORCE_INLINE int leading_zeros(uint x) { return x == 0 ? 32 : __builtin_clz(x); }
+FORCE_INLINE uint lowest_bit(uint x) { return (uint)__builtin_ctz(x); }
 FORCE_INLINE uint add_atomic(volatile __global uint *at, uint value) { return __sync_fetch_and_add(at, value); }
 FORCE_INLINE uint or_atomic(volatile __global uint *at, uint value) { return __sync_fetch_and_or(at, value); }
 FORCE_INLINE uint add_local(volatile __local uint *at, uint value) { return __sync_fetch_and_add(at, value); }
 FORCE_INLINE uint or_local(volatile __local uint *at, uint value) { return __sync_fetch_and_or(at, value); }
+
+// Four bytes from `shift` bits on, below 32, of eight.
+FORCE_INLINE uint four_from(uint low, uint high, uint shift)
+{
+    uint result;
+    __asm__("shf.r.wrap.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(low), "r"(high), "r"(shift));
+    return result;
+}
 
 // Four products of signed bytes, added to a sum.
 FORCE_INLINE int dot4(int a, int b, int sum)
@@ -74,10 +83,13 @@ FORCE_INLINE uint float_bits(float x) { return as_uint(x); }
 FORCE_INLINE float bits_float(uint x) { return as_float(x); }
 FORCE_INLINE int ones(uint x) { return (int)popcount(x); }
 FORCE_INLINE int leading_zeros(uint x) { return (int)clz(x); }
+FORCE_INLINE uint lowest_bit(uint x) { return popcount((x & -x) - 1); }
 FORCE_INLINE uint add_atomic(volatile __global uint *at, uint value) { return atomic_add(at, value); }
 FORCE_INLINE uint or_atomic(volatile __global uint *at, uint value) { return atomic_or(at, value); }
 FORCE_INLINE uint add_local(volatile __local uint *at, uint value) { return atomic_add(at, value); }
 FORCE_INLINE uint or_local(volatile __local uint *at, uint value) { return atomic_or(at, value); }
+
+FORCE_INLINE uint four_from(uint low, uint high, uint shift) { return (uint)(((ulong)high << 32 | low) >> shift); }
 
 FORCE_INLINE int dot4(int a, int b, int sum)
 {
@@ -252,8 +264,35 @@ FORCE_INLINE int ones_of(ulong x) { return ones((uint)x) + ones((uint)(x >> 32))
 FORCE_INLINE int highest_one(ulong x) { return x >> 32 ? 63 - leading_zeros((uint)(x >> 32)) : 31 - leading_zeros((uint)x); }
 FORCE_INLINE int lowest_one(ulong x) { return highest_one(x & (~x + 1)); }
 
-// The sum of the values of the work items before this one, and of all. size: of the group and of sums, a multiple of 16. Three barriers: rows of 16 are
-// summed by a work item each, a row's sum stands in its last place, and each work item adds the rows before its own and what is before it in its own.
+// The sum of the values of the work items before this one, and of all. size: of the group and of sums, a multiple of 32.
+#ifdef __NVPTX__
+
+FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, const int size)
+{
+    uint sum = value;
+    UNROLL for (int step = 1; step < WARP; step *= 2)
+    {
+        __asm__ volatile("{ .reg .pred p; .reg .b32 r; shfl.sync.up.b32 r|p, %0, %1, 0, 0xffffffff; @p add.u32 %0, %0, r; }" : "+r"(sum) : "r"(step));
+    }
+    if (LOCAL_ID % WARP == WARP - 1) { sums[LOCAL_ID / WARP] = sum; }
+    BARRIER();
+    uint before = sum - value;
+    uint total = 0;
+    UNROLL for (int warp = 0; warp < size / WARP; warp++)
+    {
+        uint own = sums[warp];
+        before += warp < LOCAL_ID / WARP ? own : 0u;
+        total += own;
+    }
+    *all = total;
+    BARRIER();
+    return before;
+}
+
+#else
+
+// Rows of 16 are summed by a work item each, a row's sum stands in its last place, and each work item adds the rows before its own and what is before it
+// in its own.
 FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, const int size)
 {
     sums[LOCAL_ID] = value;
@@ -277,6 +316,8 @@ FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, con
     BARRIER();
     return before;
 }
+
+#endif
 
 // The character that begins at a byte of valid UTF-8.
 FORCE_INLINE uint character_at(__global const uchar *text, uint at, int *bytes)

@@ -22,7 +22,7 @@
 #define SPAN 4064    // WINDOW - HISTORY: the homes
 #define TILE 3584    // leaves 480 bytes for the last word: BERT's longest word that is not unknown has 100 characters of at most 4
 #define GROWTH 3
-#define KEY_BYTES 24 // of the longest token in the table of whole words
+#define KEY_BYTES 16 // of the longest token in the table of whole words
 #define PROBES 8     // slots of that table that are looked at; what is not there is in the tree
 #define CUT 0x80000000u
 
@@ -118,22 +118,23 @@ FORCE_INLINE int find_whole(__local const uint *normal, uint place, uint length,
     uint hash = length;
     __local const uint *from = normal + place / 4;
     uint shift = (place & 3u) * 8u;
+    uint low = from[0];
     UNROLL for (int i = 0; i < KEY_BYTES / 4; i++)
     {
-        uint value = (uint)(((ulong)from[i + 1] << 32 | from[i]) >> shift);
-        int rest = (int)length - 4 * i;
-        value &= rest >= 4 ? 0xFFFFFFFFu : rest > 0 ? (1u << 8 * rest) - 1u : 0u;
-        key[i] = value;
-        hash = (hash ^ value) * 0x9E3779B1u;
+        uint high = from[i + 1];
+        int beyond = 4 * i + 4 - (int)length;
+        uint kept = beyond <= 0 ? 0xFFFFFFFFu : beyond >= 4 ? 0u : 0xFFFFFFFFu >> 8 * beyond;
+        key[i] = four_from(low, high, shift) & kept;
+        low = high;
+        hash = (hash ^ key[i]) * 0x9E3779B1u;
         hash ^= hash >> 15;
     }
     uint at = hash & mask;
     for (int probe = 0; probe < PROBES; probe++)
     {
-        uint4 a = wholes[at * 2], b = wholes[at * 2 + 1];
-        if (b.z == 0) { return -1; }
-        uint other = a.x ^ key[0] | a.y ^ key[1] | a.z ^ key[2] | a.w ^ key[3] | b.x ^ key[4] | b.y ^ key[5] | b.z ^ length;
-        if (other == 0) { return (int)b.w; }
+        uint4 bytes = wholes[at * 2], rest = wholes[at * 2 + 1];
+        if (rest.x == 0) { return -1; }
+        if (((bytes.x ^ key[0]) | (bytes.y ^ key[1]) | (bytes.z ^ key[2]) | (bytes.w ^ key[3]) | (rest.x ^ length)) == 0) { return (int)rest.y; }
         at = at + 1 & mask;
     }
     return -1;
@@ -261,7 +262,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     {
         for (uint looks = front >> 24 | back >> 24 << 8; looks != 0; looks &= looks - 1)
         {
-            uint i = (uint)lowest_one(looks);
+            uint i = lowest_bit(looks);
             uint c = raw[at + i];
             uint flag = (entry_of(c, pages, entries) & SPECIAL ? LEAVE : 0) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
             if (start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
@@ -297,22 +298,40 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     }
 
     // The normal form, without gaps, and of each word where it begins there and its home.
-    for (; spelt != 0; spelt &= spelt - 1)
+    value = aligned[piece];
+    if (((value.x | value.y | value.z | value.w) & 0x80808080u) == 0)
     {
-        uint i = (uint)lowest_one(spelt);
-        uint c = raw[at + i];
-        if (begins >> i & 1u)
+        for (; begins != 0; begins &= begins - 1)
         {
-            if (word < TILE + 1) { words[word] = to << 12 | (at + i - HISTORY); }
+            uint i = lowest_bit(begins);
+            if (word < TILE + 1) { words[word] = (to + (uint)ones(spelt & ((1u << i) - 1u))) << 12 | (at + i - HISTORY); }
             word++;
         }
-        if (c < 0x80u) { normal[to++] = bytesOf[c]; }
-        else
+        uint part[4] = {value.x, value.y, value.z, value.w};
+        UNROLL for (int i = 0; i < PIECE; i++)
         {
-            int bytes;
-            uint entry = entry_of(decode(raw, breaks, at + i, &bytes), pages, entries);
-            uint length = length_of(entry, bytes);
-            for (uint j = 0; j < length; j++) { normal[to++] = entry & KEPT ? raw[at + i + j] : spelled[(entry & 0x3FFFFFu) + j]; }
+            if (spelt >> i & 1u) { normal[to++] = bytesOf[part[i / 4] >> i % 4 * 8 & 255u]; }
+        }
+    }
+    else
+    {
+        for (; spelt != 0; spelt &= spelt - 1)
+        {
+            uint i = lowest_bit(spelt);
+            uint c = raw[at + i];
+            if (begins >> i & 1u)
+            {
+                if (word < TILE + 1) { words[word] = to << 12 | (at + i - HISTORY); }
+                word++;
+            }
+            if (c < 0x80u) { normal[to++] = bytesOf[c]; }
+            else
+            {
+                int bytes;
+                uint entry = entry_of(decode(raw, breaks, at + i, &bytes), pages, entries);
+                uint length = length_of(entry, bytes);
+                for (uint j = 0; j < length; j++) { normal[to++] = entry & KEPT ? raw[at + i + j] : spelled[(entry & 0x3FFFFFu) + j]; }
+            }
         }
     }
     BARRIER();
@@ -398,7 +417,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     __global uint *slot = slots + (ulong)GROUP_X * SPAN;
     for (; here != 0; here &= here - 1)
     {
-        uint id = found[at + (uint)lowest_one(here)];
+        uint id = found[at + lowest_bit(here)];
         if (number < TILE + 1) { words[number] = id; }
         else { slot[number] = id; }
         number++;
