@@ -115,7 +115,7 @@ internal sealed class BpeModel : ITokenModel
             whole = new PieceTable(tokens);
         }
 
-        return new() { ByteIds = byteIds, Merges = options.Merges, WholePieces = whole };
+        return BytePairVocabulary.Make(byteIds, options.Merges, whole);
     }
 }
 

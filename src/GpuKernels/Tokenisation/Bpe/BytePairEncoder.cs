@@ -8,6 +8,7 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 internal sealed class BytePairEncoder(BytePairVocabulary vocabulary) : IPieceTokeniser
 {
     private readonly PairMerger merger = new(vocabulary.Merges);
+    private readonly BoundaryEncoder? boundaries = vocabulary.Splits is { } splits ? new(splits) : null;
     private readonly PieceCache cache = new();
 
     public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
@@ -20,7 +21,13 @@ internal sealed class BytePairEncoder(BytePairVocabulary vocabulary) : IPieceTok
         }
 
         var ids = Merge(ref first, 0, piece.Length, piece.Length);
-        for (var i = 0; i < ids.Length; i++) { tokens.Add(ids[i], merger.Positions[i], i + 1 < ids.Length ? merger.Positions[i + 1] : piece.Length); }
+        var end = 0;
+        for (var i = 0; i < ids.Length; i++)
+        {
+            var start = end;
+            end = i + 1 == ids.Length ? piece.Length : vocabulary.Splits is { } splits ? start + splits.Length(ids[i]) : merger.Positions[i + 1];
+            tokens.Add(ids[i], start, end);
+        }
     }
 
     /// <summary>How many tokens <paramref name="text"/> has (valid UTF-8).</summary>
@@ -85,18 +92,21 @@ internal sealed class BytePairEncoder(BytePairVocabulary vocabulary) : IPieceTok
     {
         var piece = MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref text, start), count);
         var symbols = merger.Begin(count);
-        if (vocabulary.WholePieces is { } whole && whole.TryGetId(piece, out var id))
+        if (vocabulary.UnmadePieces is { } whole && whole.TryGetId(piece, out var id))
         {
             symbols[0] = id;
             count = 1;
         }
+        else if (boundaries?.Encode(ref Unsafe.Add(ref text, start), count, symbols) is { } made and > 0) { count = made; }
         else
         {
             var ids = vocabulary.ByteIds;
             for (var i = 0; i < piece.Length; i++) { symbols[i] = ids[piece[i]]; }
+
+            count = merger.Merge(count);
         }
 
-        var tokens = merger.Symbols[..merger.Merge(count)];
+        var tokens = merger.Symbols[..count];
         cache.Add(ref text, start, piece.Length, length, tokens);
         return tokens;
     }

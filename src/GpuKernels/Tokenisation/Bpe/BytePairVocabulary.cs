@@ -3,13 +3,35 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// <summary>What byte-level BPE works with; one instance serves all threads.</summary>
 internal sealed class BytePairVocabulary
 {
-    /// <summary>The token of each byte, with which merging begins.</summary>
-    public required int[] ByteIds { get; init; }
+    private BytePairVocabulary(int[] byteIds, MergeTable merges) => (ByteIds, Merges) = (byteIds, merges);
 
-    public required MergeTable Merges { get; init; }
+    /// <summary>The token of each byte, with which merging begins.</summary>
+    public int[] ByteIds { get; }
+
+    public MergeTable Merges { get; }
 
     /// <summary>Tokens that a piece with their bytes becomes at once, whatever the merges say; null where only the merges count.</summary>
-    public PieceTable? WholePieces { get; init; }
+    public PieceTable? WholePieces { get; private init; }
+
+    /// <summary>null where pieces have to be merged.</summary>
+    public TokenSplits? Splits { get; private init; }
+
+    /// <summary>Those of <see cref="WholePieces"/> that encoding by the merges would not make; null where there are none, as in what is in use.</summary>
+    public PieceTable? UnmadePieces { get; private init; }
+
+    /// <param name="byteIds">The token of each byte, with which merging begins.</param>
+    /// <param name="merges">What the tokens merge to.</param>
+    /// <param name="wholePieces">See <see cref="WholePieces"/>.</param>
+    public static BytePairVocabulary Make(int[] byteIds, MergeTable merges, PieceTable? wholePieces = null)
+    {
+        var splits = TokenSplits.TryMake(byteIds, merges);
+        return new(byteIds, merges)
+        {
+            WholePieces = wholePieces,
+            Splits = splits,
+            UnmadePieces = splits is null || wholePieces is null ? wholePieces : Unmade(wholePieces, splits),
+        };
+    }
 
     /// <summary>
     /// The vocabulary of a tiktoken rank file: two neighbours merge where the bytes of both together are a token, the token of the lowest rank first.
@@ -46,6 +68,18 @@ internal sealed class BytePairVocabulary
             if (merger.Merge(token.Length) == 2) { merges.Add(symbols[0], symbols[1], rank: id, becomes: id); }
         }
 
-        return new() { ByteIds = byteIds, Merges = merges, WholePieces = tokens };
+        return Make(byteIds, merges, tokens);
+    }
+
+    private static PieceTable? Unmade(PieceTable pieces, TokenSplits splits)
+    {
+        var unmade = new byte[]?[pieces.IdLimit];
+        for (var id = 0; id < unmade.Length; id++)
+        {
+            var piece = pieces.BytesOf(id);
+            if (!splits.IsMade(id) && pieces.TryGetId(piece, out var first) && first == id) { unmade[id] = piece.ToArray(); }
+        }
+
+        return Array.TrueForAll(unmade, piece => piece is null) ? null : new(unmade);
     }
 }

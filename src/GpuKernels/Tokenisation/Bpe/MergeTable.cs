@@ -21,7 +21,13 @@ internal sealed class MergeTable
     private const int RankBits = 20;
     private const ulong Empty = ulong.MaxValue;
 
+    /// <summary>So many times as many as slots: few pairs that do not merge have a bit that one that merges has too.</summary>
+    private const int MarkBits = 3;
+
     private readonly ulong[] slots;
+
+    // A bit for each pair that merges, by its hash: most pairs of a text do not, and their slots are not looked at.
+    private readonly ulong[] marks;
     private readonly int[] merged;
     private readonly int shift;
 
@@ -34,6 +40,7 @@ internal sealed class MergeTable
         var bits = BitOperations.Log2((uint)Math.Max(merges, 16)) + 2;
         slots = new ulong[1 << bits];
         slots.AsSpan().Fill(Empty);
+        marks = new ulong[slots.Length >> (6 - MarkBits)];
         merged = new int[merges];
         shift = 64 - bits;
         Span<byte> random = stackalloc byte[8];
@@ -61,7 +68,10 @@ internal sealed class MergeTable
     public void Add(int left, int right, int rank, int becomes)
     {
         var key = Key(left, right);
-        var at = (int)((key * multiplier) >> shift);
+        var hash = key * multiplier;
+        var mark = hash >> (shift - MarkBits);
+        marks[mark / 64] |= 1ul << (int)(mark % 64);
+        var at = (int)(hash >> shift);
         while (slots[at] != Empty && slots[at] >> RankBits != key) { at = (at + 1) & (slots.Length - 1); }
 
         slots[at] = (key << RankBits) | (uint)rank;
@@ -73,8 +83,12 @@ internal sealed class MergeTable
     public int Rank(int left, int right)
     {
         var key = Key(left, right);
+        var hash = key * multiplier;
+        var mark = hash >> (shift - MarkBits);
+        if (((Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(marks), (nint)(mark / 64)) >> (int)mark) & 1) == 0) { return NoRank; }
+
         ref var first = ref MemoryMarshal.GetArrayDataReference(slots);
-        for (var at = (int)((key * multiplier) >> shift); ; at = (at + 1) & (slots.Length - 1))
+        for (var at = (int)(hash >> shift); ; at = (at + 1) & (slots.Length - 1))
         {
             var slot = Unsafe.Add(ref first, at);
             if (slot >> RankBits == key) { return RankOf(slot); }

@@ -23,15 +23,17 @@ internal sealed class PieceTable
         RandomNumberGenerator.Fill(random);
         multiplier = BitConverter.ToUInt64(random) | 1;
         starts = new int[tokens.Length + 1];
+        var count = 0;
         for (var id = 0; id < tokens.Length; id++)
         {
             var length = tokens[id]?.Length ?? 0;
             starts[id + 1] = checked(starts[id] + length);
             longest = Math.Max(longest, length);
+            count += Math.Min(length, 1);
         }
 
         bytes = new byte[starts[^1]];
-        slots = new long[(int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(tokens.Length, 8) * 2)];
+        slots = new long[(int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(count, 8) * 2)];
         for (var id = 0; id < tokens.Length; id++)
         {
             if (tokens[id] is not { Length: > 0 } token) { continue; }

@@ -23,11 +23,15 @@ internal static class UnicodeClasses
     public const byte Letter = Upper | Lower | Caseless;
 
     private const int CodePoints = 0x110000;
+    private const int Bmp = 0x10000;
     private const int PageSize = 256;
 
     // Pages that are alike are kept once: some 180 of 4,352.
     private static readonly ushort[] PageOf = new ushort[CodePoints / PageSize];
     private static readonly byte[] Pages = Expand();
+
+    // Characters of up to three bytes, which nearly all are: one table of 64 KiB, of which a text in one script uses a few hundred bytes, in ideographs 20 KiB.
+    private static readonly byte[] InBmp = [.. Enumerable.Range(0, Bmp).Select(value => Of((uint)value))];
 
     /// <summary>By a character's number / 256: which block of <see cref="Classes"/> it is in.</summary>
     public static ReadOnlySpan<ushort> ClassPages => PageOf;
@@ -40,7 +44,7 @@ internal static class UnicodeClasses
     public static byte Of(uint codePoint) => Pages[(PageOf[codePoint / PageSize] * PageSize) + (int)(codePoint % PageSize)];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static byte OfAscii(byte character) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Pages), character);
+    public static byte OfAscii(byte character) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(InBmp), character);
 
     /// <summary>The class of the character at <paramref name="at"/> of valid UTF-8.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -53,29 +57,24 @@ internal static class UnicodeClasses
             return OfAscii(first);
         }
 
-        return Of(Decode(ref first, out size));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Decode(ref byte first, out int size)
-    {
+        ref var classes = ref MemoryMarshal.GetArrayDataReference(InBmp);
         uint lead = first;
         uint second = Unsafe.Add(ref first, 1) & 0x3Fu;
         if (lead < 0xE0)
         {
             size = 2;
-            return ((lead & 0x1F) << 6) | second;
+            return Unsafe.Add(ref classes, ((lead & 0x1F) << 6) | second);
         }
 
         uint third = Unsafe.Add(ref first, 2) & 0x3Fu;
         if (lead < 0xF0)
         {
             size = 3;
-            return ((lead & 0x0F) << 12) | (second << 6) | third;
+            return Unsafe.Add(ref classes, ((lead & 0x0F) << 12) | (second << 6) | third);
         }
 
         size = 4;
-        return ((lead & 0x07) << 18) | (second << 12) | (third << 6) | (Unsafe.Add(ref first, 3) & 0x3Fu);
+        return Of(((lead & 0x07) << 18) | (second << 12) | (third << 6) | (Unsafe.Add(ref first, 3) & 0x3Fu));
     }
 
     private static byte[] Expand()

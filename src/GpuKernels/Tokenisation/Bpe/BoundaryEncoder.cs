@@ -1,0 +1,105 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Platform.GpuKernels.Tokenisation.Bpe;
+
+/// <summary>
+/// Byte-level BPE of a piece from left to right, without merging. Used by one thread at a time.
+/// </summary>
+/// <remarks>
+/// Tokens are the encoding of their bytes if and only if each two neighbours are the encoding of theirs: the first merge across a place where two tokens meet
+/// would be done in these two alone as well. So a token is followed by the longest one that can be its neighbour and behind which the text can be encoded to
+/// its end; that is found by going back from places where no token fits. Which token ends at a place depends on nothing behind it, so that each place is
+/// given up once at most (H. van Antwerpen, A. Neubeck, "So many tokens, so little time", GitHub's blog, 2024).
+/// </remarks>
+internal sealed class BoundaryEncoder(TokenSplits splits)
+{
+    /// <summary>128 KiB: pairs that come again in a text of any language are nearly all found.</summary>
+    private const int MemoBits = 14;
+
+    /// <summary>For each byte of a piece so many steps may be taken before it is left to merging: text in any language takes three to ten.</summary>
+    private const int StepsPerByte = 64;
+
+    private const int StepsAtLeast = 4096;
+
+    // Which pairs can be neighbours, the last one of each slot: the pair's ids above a bit.
+    private readonly ulong[] memo = [.. Enumerable.Repeat(ulong.MaxValue, 1 << MemoBits)];
+    private ulong[] closed = [];
+
+    /// <summary>Writes the tokens of the <paramref name="count"/> bytes (at least one) at <paramref name="text"/>.</summary>
+    /// <param name="tokens">Room for as many as there are bytes.</param>
+    /// <returns>How many there are; 0 where it would take too long.</returns>
+    public int Encode(ref byte text, int count, Span<int> tokens)
+    {
+        var steps = StepsAtLeast + ((long)count * StepsPerByte);
+        var closedPlaces = 0;
+        var made = 0;
+        var at = 0;
+        var last = TokenTrie.None;
+        var token = splits.Trie.Longest(ref text, 0, count, out var end, out var looked);
+        while (true)
+        {
+            if ((closedPlaces == 0 || !IsClosed(end)) && (last == TokenTrie.None || Meet(last, token, ref steps)))
+            {
+                tokens[made++] = token;
+                at = end;
+                if (at == count) { break; }
+
+                last = token;
+                token = splits.Trie.Longest(ref text, at, count, out end, out looked);
+                steps -= looked - at;
+            }
+            else if (splits.Shorter(token) is var shorter and not TokenTrie.None)
+            {
+                token = shorter;
+                end = at + splits.Length(token);
+            }
+            else
+            {
+                Close(at, count, ref closedPlaces);
+                token = last;
+                end = at;
+                made--;
+                at -= splits.Length(token);
+                last = made == 0 ? TokenTrie.None : tokens[made - 1];
+            }
+
+            if (--steps < 0)
+            {
+                made = 0;
+                break;
+            }
+        }
+
+        if (closedPlaces > 0) { closed.AsSpan(0, (count / 64) + 1).Clear(); }
+
+        return made;
+    }
+
+    private bool IsClosed(int place) => (closed[place / 64] >> (place % 64) & 1) != 0;
+
+    private void Close(int place, int count, ref int closedPlaces)
+    {
+        if (closed.Length <= count / 64) { closed = new ulong[(count / 64) + 1]; }
+
+        closed[place / 64] |= 1ul << (place % 64);
+        closedPlaces++;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool Meet(int left, int right, ref long steps)
+    {
+        var pair = ((ulong)(uint)left << 32) | (uint)right;
+        ref var known = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(memo), (nint)((pair * 0x9E3779B97F4A7C15) >> (64 - MemoBits)));
+        return known >> 1 == pair ? (known & 1) != 0 : MeetNew(left, right, ref known, ref steps);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool MeetNew(int left, int right, ref ulong known, ref long steps)
+    {
+        var meet = splits.Meet(left, right, MergeTable.NoRank, out var looked);
+        steps -= looked;
+        known = (((ulong)(uint)left << 33) | ((ulong)(uint)right << 1)) | (meet ? 1ul : 0);
+        return meet;
+    }
+}

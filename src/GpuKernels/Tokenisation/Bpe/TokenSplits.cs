@@ -1,0 +1,129 @@
+namespace Platform.GpuKernels.Tokenisation.Bpe;
+
+/// <summary>
+/// The tokens that merging can make, each with the one pair that it is made of: what encoding without merging works with (<see cref="BoundaryEncoder"/>).
+/// </summary>
+internal sealed class TokenSplits
+{
+    /// <summary>Of all tokens together: the largest byte-level vocabulary in use, o200k_base, has 1.4 MB.</summary>
+    private const int MostBytes = 8 * 1024 * 1024;
+
+    /// <summary>The rank of a single byte, lower than those of all merges.</summary>
+    private const int Byte = -1;
+
+    private readonly MergeTable merges;
+
+    // For each token the rank of the merge that makes it, above its left part in the one and its right part in the other.
+    private readonly long[] lefts;
+    private readonly long[] rights;
+    private readonly int[] lengths;
+    private readonly int[] shorter;
+
+    private TokenSplits(MergeTable merges, int tokens)
+    {
+        this.merges = merges;
+        lefts = new long[tokens];
+        rights = new long[tokens];
+        lengths = new int[tokens];
+        shorter = new int[tokens];
+    }
+
+    /// <summary>Of the tokens that can be made.</summary>
+    public TokenTrie Trie { get; private set; } = null!;
+
+    /// <param name="byteIds">The tokens of the 256 bytes, all different.</param>
+    /// <param name="merges">What they merge to.</param>
+    /// <returns>null where a token is merged later than one that it is part of, which no trained vocabulary has, or the tokens are too many bytes.</returns>
+    /// <remarks>
+    /// Within a token the order of merges does not depend on what stands around it: a pair that is not what the merging of its own bytes arrives at never
+    /// comes to be, nor does what only such pairs make. So a token has one pair at most, and no other tokens need to be looked for.
+    /// </remarks>
+    public static TokenSplits? TryMake(ReadOnlySpan<int> byteIds, MergeTable merges)
+    {
+        var ordered = merges.InOrder().ToList();
+        var highest = 0;
+        foreach (var (left, right, becomes) in ordered) { highest = Math.Max(highest, Math.Max(becomes, Math.Max(left, right))); }
+
+        foreach (var id in byteIds) { highest = Math.Max(highest, id); }
+
+        var tokens = new byte[]?[highest + 1];
+        var splits = new TokenSplits(merges, tokens.Length);
+        var bytes = 0;
+        for (var value = 0; value < byteIds.Length; value++)
+        {
+            if (tokens[byteIds[value]] is not null) { return null; }
+
+            tokens[byteIds[value]] = [(byte)value];
+            splits.Set(byteIds[value], 0, 0, Byte, 1);
+        }
+
+        var unmade = new List<(int Left, int Right)>();
+        foreach (var (left, right, becomes) in ordered)
+        {
+            if (tokens[left] is not { } first || tokens[right] is not { } second)
+            {
+                unmade.Add((left, right));
+                continue;
+            }
+
+            var rank = merges.Rank(left, right);
+            if (!splits.Meet(left, right, rank, out _)) { continue; }
+
+            bytes += first.Length + second.Length;
+            if (tokens[becomes] is not null || bytes > MostBytes) { return null; }
+
+            tokens[becomes] = [.. first, .. second];
+            splits.Set(becomes, left, right, rank, first.Length + second.Length);
+        }
+
+        if (unmade.Exists(pair => tokens[pair.Left] is not null && tokens[pair.Right] is not null)) { return null; }
+
+        if (TokenTrie.TryMake(tokens) is not { } trie) { return null; }
+
+        splits.Trie = trie;
+        for (var id = 0; id < tokens.Length; id++)
+        {
+            splits.shorter[id] = tokens[id] is { Length: > 1 } token ? trie.Longest(ref token[0], 0, token.Length - 1, out _, out _) : TokenTrie.None;
+        }
+
+        return splits;
+    }
+
+    /// <summary>In bytes.</summary>
+    public int Length(int token) => lengths[token];
+
+    /// <summary>The longest other token that this one begins with; <see cref="TokenTrie.None"/> for a byte.</summary>
+    public int Shorter(int token) => shorter[token];
+
+    /// <summary>Whether the token is one that merging makes.</summary>
+    public bool IsMade(int token) => (uint)token < (uint)lengths.Length && lengths[token] > 0;
+
+    /// <summary>Whether two tokens that stand side by side are both made, and stay: no pair across the place where they meet merges sooner.</summary>
+    /// <param name="left">A token that can be made, like <paramref name="right"/>.</param>
+    /// <param name="right">What follows it.</param>
+    /// <param name="limit">Merges of this rank and higher ones come too late to count.</param>
+    /// <param name="steps">How many pairs were looked at: at most as many as both tokens have bytes.</param>
+    /// <remarks>
+    /// Undoes the merges that made what stands at that place, the last one first, and looks at each pair that stood there on the way. Of equal ranks the left
+    /// one was done first.
+    /// </remarks>
+    public bool Meet(int left, int right, int limit, out int steps)
+    {
+        for (steps = 1; ; steps++)
+        {
+            if (merges.Rank(left, right) < limit) { return false; }
+
+            var (first, second) = (rights[left], lefts[right]);
+            if (first >> 32 > second >> 32) { (limit, left) = ((int)(first >> 32), (int)first); }
+            else if (second >= 0) { (limit, right) = ((int)(second >> 32) + 1, (int)second); }
+            else { return true; }
+        }
+    }
+
+    private void Set(int token, int left, int right, int rank, int length)
+    {
+        lefts[token] = ((long)rank << 32) | (uint)left;
+        rights[token] = ((long)rank << 32) | (uint)right;
+        lengths[token] = length;
+    }
+}

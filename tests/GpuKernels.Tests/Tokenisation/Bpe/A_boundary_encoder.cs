@@ -1,0 +1,150 @@
+using Platform.GpuKernels.Tokenisation;
+using Platform.GpuKernels.Tokenisation.Bpe;
+
+namespace Platform.GpuKernels.Tests.Tokenisation.Bpe;
+
+public class A_boundary_encoder
+{
+    public enum Kind
+    {
+        /// <summary>Every part of a token is made before it: what training gives.</summary>
+        InOrder,
+
+        /// <summary>The same, some merges left out, so that tokens cannot be made.</summary>
+        WithHoles,
+
+        /// <summary>Two tokens of the same bytes are two ids.</summary>
+        WithDoubles,
+
+        /// <summary>In any order.</summary>
+        Shuffled,
+    }
+
+    [Theory]
+    [InlineData(Kind.InOrder, 40)]
+    [InlineData(Kind.WithHoles, 20)]
+    [InlineData(Kind.WithDoubles, 40)]
+    [InlineData(Kind.Shuffled, 1)]
+    public void gives_what_merging_gives(Kind kind, int leastEncoded)
+    {
+        var random = new Random((int)kind);
+        var encoded = 0;
+        for (var vocabulary = 0; vocabulary < 50; vocabulary++)
+        {
+            var letters = 1 + random.Next(4);
+            var (byteIds, merges) = Vocabulary(random, kind, letters, 1 + random.Next(150));
+            if (TokenSplits.TryMake(byteIds, merges) is not { } splits) { continue; }
+
+            encoded++;
+            var encoder = new BoundaryEncoder(splits);
+            var merger = new PairMerger(merges);
+            var tokens = new int[300];
+            for (var text = 0; text < 60; text++)
+            {
+                var piece = Piece(random, letters, 1 + random.Next(text == 0 ? 300 : 40));
+                var count = encoder.Encode(ref piece[0], piece.Length, tokens);
+                Assert.Equal(Merged(merger, byteIds, piece), tokens[..count]);
+            }
+        }
+
+        Assert.True(encoded >= leastEncoded, $"Of 50 vocabularies {encoded} could be encoded without merging.");
+    }
+
+    [Fact]
+    public void gives_up_where_a_vocabulary_is_made_to_keep_it_looking_ahead()
+    {
+        // Tokens are the ends of one long word; the text has all of it but its last byte, so that each place looks like the beginning of a token until there.
+        const int Longest = 250;
+        var byteIds = Enumerable.Range(0, 256).ToArray();
+        var merges = new MergeTable(Longest);
+        for (var rank = 0; rank < Longest - 1; rank++) { merges.Add(Longest - 2 - rank, rank == 0 ? Longest - 1 : 255 + rank, rank, 256 + rank); }
+
+        var splits = TokenSplits.TryMake(byteIds, merges);
+        Assert.NotNull(splits);
+        var text = Enumerable.Range(0, 100_000).Select(place => (byte)(place % (Longest - 1))).ToArray();
+        var sink = new TokenSink();
+        new BytePairEncoder(BytePairVocabulary.Make(byteIds, merges)).Tokenise(text, sink);
+        Assert.Equal(Merged(new PairMerger(merges), byteIds, text), sink.Ids.ToArray());
+        Assert.Equal(0, new BoundaryEncoder(splits).Encode(ref text[0], text.Length, new int[text.Length]));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void knows_where_each_token_ends(bool inOrder)
+    {
+        var merges = new MergeTable(3);
+        merges.Add('a', 'b', rank: inOrder ? 0 : 1, becomes: 256);
+        merges.Add(256, 'c', rank: inOrder ? 1 : 0, becomes: 257);
+        var vocabulary = BytePairVocabulary.Make([.. Enumerable.Range(0, 256)], merges);
+        Assert.Equal(inOrder, vocabulary.Splits is not null);
+        var sink = new TokenSink();
+        sink.Clear(wantsOffsets: true);
+        new BytePairEncoder(vocabulary).Tokenise("abcabx"u8, sink);
+        Assert.Equal([257, 256, 'x'], sink.Ids.ToArray());
+        Assert.Equal([3, 5, 6], sink.Ends.ToArray());
+    }
+
+    [Fact]
+    public void leaves_a_whole_piece_to_the_table_only_where_merging_does_not_make_it()
+    {
+        var merges = new MergeTable(2);
+        merges.Add('b', 'c', rank: 0, becomes: 256);
+        merges.Add('a', 'b', rank: 1, becomes: 257);
+        var whole = new byte[]?[260];
+        (whole[256], whole[257], whole[258]) = ([.. "bc"u8], [.. "ab"u8], [.. "abc"u8]);
+        var vocabulary = BytePairVocabulary.Make([.. Enumerable.Range(0, 256)], merges, new PieceTable(whole));
+        Assert.NotNull(vocabulary.UnmadePieces);
+        Assert.False(vocabulary.UnmadePieces.TryGetId("bc"u8, out _));
+        var sink = new TokenSink();
+        foreach (var piece in new[] { "bc", "ab", "abc", "abcabc" }) { new BytePairEncoder(vocabulary).Tokenise(System.Text.Encoding.ASCII.GetBytes(piece), sink); }
+
+        Assert.Equal([256, 257, 258, 'a', 256, 'a', 256], sink.Ids.ToArray());
+    }
+
+    private static (int[] ByteIds, MergeTable Merges) Vocabulary(Random random, Kind kind, int letters, int count)
+    {
+        // Ids of bytes stand behind some of the tokens, as they may in a file.
+        var byteIds = Enumerable.Range(0, 256).Select(value => value + 50).ToArray();
+        var spelled = Enumerable.Range(0, letters).Select(letter => (Id: byteIds['a' + letter], Text: ((char)('a' + letter)).ToString())).ToList();
+        var ids = spelled.ToDictionary(token => token.Text, token => token.Id);
+        var made = new List<(int Left, int Right, int Becomes)>();
+        var pairs = new HashSet<(int Left, int Right)>();
+        for (var next = 306; made.Count < count; next++)
+        {
+            var (left, right) = (spelled[random.Next(spelled.Count)], spelled[random.Next(spelled.Count)]);
+            if (!pairs.Add((left.Id, right.Id))) { continue; }
+
+            var text = left.Text + right.Text;
+            if (text.Length > 60) { continue; }
+
+            var id = made.Count < 50 ? made.Count : next;
+            if (!ids.TryAdd(text, id) && kind != Kind.WithDoubles) { id = ids[text]; }
+
+            spelled.Add((id, text));
+            made.Add((left.Id, right.Id, id));
+        }
+
+        if (kind == Kind.Shuffled) { random.Shuffle(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(made)); }
+
+        var merges = new MergeTable(count);
+        for (var rank = 0; rank < count; rank++)
+        {
+            if (kind == Kind.WithHoles && random.Next(8) == 0) { continue; }
+
+            merges.Add(made[rank].Left, made[rank].Right, rank, made[rank].Becomes);
+        }
+
+        return (byteIds, merges);
+    }
+
+    private static byte[] Piece(Random random, int letters, int length) => [.. Enumerable.Range(0, length).Select(_ => (byte)('a' + random.Next(letters)))];
+
+    private static int[] Merged(PairMerger merger, int[] byteIds, byte[] piece)
+    {
+        var symbols = merger.Begin(piece.Length);
+        for (var i = 0; i < piece.Length; i++) { symbols[i] = byteIds[piece[i]]; }
+
+        return merger.Symbols[..merger.Merge(piece.Length)].ToArray();
+    }
+}
