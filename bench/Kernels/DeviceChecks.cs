@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
 using Platform.GpuKernels.Kernels;
@@ -18,7 +19,8 @@ internal static class DeviceChecks
 
     private static readonly int[] Offsets = [0, 1, 40, 40, 128, Rows];
 
-    public static bool Run(Accelerator accelerator, TextWriter output)
+    /// <param name="rounds">Of hostile texts, each of other ones: 1 takes some seconds, and hundreds are a fuzz.</param>
+    public static bool Run(Accelerator accelerator, TextWriter output, int rounds)
     {
         using var cpu = new CpuAccelerator();
         var right = true;
@@ -107,8 +109,8 @@ internal static class DeviceChecks
             var found = TopK.Launch(on.Stream, on.Up<byte>(codes), on.Up<float>(figures), null, on.Up<byte>(codes.AsSpan()[..(3 * Wide)]), on.Up<float>(figures.AsSpan()[..9]), on.New(bytes), on.New(bytes), searched, Wide, 3, candidates);
             on.Stream.Copy(found, 0, to, 0, candidates * 3 * 8);
         });
-        right &= Tokens(accelerator, output, "WordPiece", WordPieceFile(5_000));
-        right &= Tokens(accelerator, output, "byte-level BPE", BytePairFile(3_000));
+        right &= Tokens(accelerator, output, "WordPiece", WordPieceFile(5_000), rounds);
+        right &= Tokens(accelerator, output, "byte-level BPE", BytePairFile(3_000), rounds);
         return right;
     }
 
@@ -133,7 +135,7 @@ internal static class DeviceChecks
             ["padding"] = null,
             ["post_processor"] = null,
             ["decoder"] = null,
-            ["added_tokens"] = new JsonArray(),
+            ["added_tokens"] = new JsonArray(new JsonObject { ["id"] = 3, ["content"] = "[SEP]", ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true }),
             ["normalizer"] = new JsonObject { ["type"] = "BertNormalizer", ["clean_text"] = true, ["handle_chinese_chars"] = true, ["strip_accents"] = null, ["lowercase"] = true },
             ["pre_tokenizer"] = new JsonObject { ["type"] = "BertPreTokenizer" },
             ["model"] = new JsonObject { ["type"] = "WordPiece", ["unk_token"] = "[UNK]", ["continuing_subword_prefix"] = "##", ["max_input_chars_per_word"] = 100, ["vocab"] = vocabulary },
@@ -216,18 +218,51 @@ internal static class DeviceChecks
         return word.ToString();
     }
 
-    private static bool Tokens(Accelerator accelerator, TextWriter output, string name, byte[] file)
+    /// <summary>Letters, marks, controls, long words, and now and then bytes that are no text, so that every rule meets every place.</summary>
+    private static List<ReadOnlyMemory<byte>> HostileTexts(int seed)
     {
-        var onCpu = new PackedTokens();
-        var texts = Texts(100_000, 700);
-        Tokeniser.Load(file).Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
-        var wrong = 0;
+        var random = new Random(seed);
+        byte[][] text = [.. ((string[])[" ", " ", "  ", "a", "un", "the ", "Ba", "\u0130", ",", "'s", "[", "12", "\u4e2d", "\u0e01\u0e34", "\uac01\uac00", "\u00e9", "e\u0301", "\u0000", "\u200d", "\ud83d\ude00", "\u00a0", "\r\n"]).Select(Encoding.UTF8.GetBytes)];
+        byte[][] rare = [.. ((string[])[new('x', 95), new('y', 101), new('\ud55c', 99), new('\u0000', 40), new('\u0301', 200), "[SEP]"]).Select(Encoding.UTF8.GetBytes), [0x80], [0xC3], [0xE4, 0xB8], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xFF]];
+        var texts = new List<ReadOnlyMemory<byte>>();
+        foreach (var (count, parts) in ((int, int)[])[(400, 12), (60, 400), (4, 9000)])
+        {
+            for (var i = 0; i < count; i++)
+            {
+                // Whole texts of few parts meet what a mixture of all hardly has, such as a word without an end.
+                var some = random.Next(1, text.Length + 1);
+                var rarely = random.Next(3) switch { 0 => 0, 1 => 4, _ => 150 };
+                texts.Add(Enumerable.Range(0, random.Next(parts)).SelectMany(_ => random.Next(1000) < rarely ? rare[random.Next(rare.Length)] : text[(random.Next(some) * 7) % text.Length]).ToArray());
+            }
+        }
+
+        return texts;
+    }
+
+    private static bool Tokens(Accelerator accelerator, TextWriter output, string name, byte[] file, int rounds)
+    {
+        var cpu = Tokeniser.Load(file);
+        var (all, left, wrong) = (0, 0, 0);
         try
         {
             using var device = OnDevice(accelerator, file);
-            using var tokens = device.Run(texts);
-            var (ids, offsets) = tokens.Download();
-            wrong = Enumerable.Range(0, texts.Count).Count(i => tokens.Left.Contains(i) || !onCpu[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1])));
+            if (device is DeviceWordPiece wordPiece) { wordPiece.LaunchTiles = 7; }
+
+            for (var round = 0; round <= rounds; round++)
+            {
+                var texts = round == 0 ? Texts(100_000, 700) : HostileTexts(round);
+                var onCpu = new PackedTokens();
+                cpu.Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
+                using var tokens = device.Run(texts);
+                var (ids, offsets) = tokens.Download();
+                for (var i = 0; i < texts.Count; i++)
+                {
+                    // What the device leaves is right, but of usual texts none may be left, and all that are not UTF-8 must be.
+                    var isLeft = tokens.Left.Contains(i);
+                    var isRight = isLeft ? round > 0 : Utf8.IsValid(texts[i].Span) && onCpu[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1]));
+                    (all, left, wrong) = (all + 1, left + (isLeft ? 1 : 0), wrong + (isRight ? 0 : 1));
+                }
+            }
         }
         catch (DeviceException e)
         {
@@ -235,7 +270,7 @@ internal static class DeviceChecks
             return false;
         }
 
-        output.WriteLine($"{(wrong == 0 ? "right" : "WRONG")} {name,-28} {wrong} of {texts.Count} texts differ from the CPU's ids");
+        output.WriteLine($"{(wrong == 0 ? "right" : "WRONG")} {name,-28} {wrong} of {all} texts differ from the CPU's ids; {left} were left to it");
         return wrong == 0;
     }
 

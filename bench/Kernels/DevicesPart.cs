@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cuda;
@@ -8,9 +9,10 @@ using Platform.GpuKernels.Kernels;
 namespace Platform.Kernels;
 
 /// <summary>
-/// What a device does, for bench/gpu.sh: <c>devices model DIR</c> writes a model of MiniLM-L6's shape, <c>devices check</c> compares every kernel with
-/// its reference, <c>devices start DIR</c> makes one embedding in a fresh process, <c>devices measure DIR FILE [PART]</c> measures all, or one of
-/// <see cref="Parts"/>, and writes its figures to FILE as well. It takes the card if there is one, else an OpenCL device, whose figures say nothing about a card.
+/// What a device does, for bench/gpu.sh: <c>devices model DIR</c> writes a model of MiniLM-L6's shape, <c>devices check [ROUNDS]</c> compares every
+/// kernel with its reference, and the tokenisers with those of the CPU on so many rounds of hostile texts (1; 200 are a fuzz of minutes),
+/// <c>devices start DIR</c> makes one embedding in a fresh process, <c>devices measure DIR FILE [PART]</c> measures all, or one of <see cref="Parts"/>,
+/// and writes its figures to FILE as well. It takes the card if there is one, else an OpenCL device, whose figures say nothing about a card.
 /// </summary>
 internal static class DevicesPart
 {
@@ -30,9 +32,9 @@ internal static class DevicesPart
                 Directory.CreateDirectory(directory);
                 EncodePart.Write(directory);
                 return 0;
-            case ["check"]:
+            case ["check", .. var some] when some is [] || (some is [var count] && int.TryParse(count, CultureInfo.InvariantCulture, out _)):
                 Console.WriteLine(survey.Sentence());
-                using (var accelerator = DeviceSurvey.Open(device)) { return DeviceChecks.Run(accelerator, Console.Out) ? 0 : 1; }
+                using (var accelerator = DeviceSurvey.Open(device)) { return DeviceChecks.Run(accelerator, Console.Out, some is [] ? 1 : int.Parse(some[0], CultureInfo.InvariantCulture)) ? 0 : 1; }
             case ["start", var directory, var file]:
                 Start(device, directory, new Figures(file));
                 return 0;
@@ -40,7 +42,7 @@ internal static class DevicesPart
                 using (var accelerator = DeviceSurvey.Open(device)) { Measure(accelerator, directory, new Figures(file), part is [] ? Parts : part); }
                 return 0;
             default:
-                Console.Error.WriteLine($"devices model DIR | check | start DIR FILE | measure DIR FILE [{string.Join('|', Parts)}]");
+                Console.Error.WriteLine($"devices model DIR | check [ROUNDS] | start DIR FILE | measure DIR FILE [{string.Join('|', Parts)}]");
                 return 2;
         }
     }
