@@ -17,6 +17,9 @@ public sealed class TextEmbedders : IAsyncDisposable
     /// <summary>Names the model that is used where nobody names one.</summary>
     public const string Variable = "PLATFORM_EMBEDDING_MODEL";
 
+    /// <summary>Says how models' weights are held: f32 (also where it is not set), bf16 for half of the memory, int8 for a quarter of it, and up to twice the speed on processors with AVX-VNNI.</summary>
+    public const string WeightsVariable = "PLATFORM_EMBEDDING_WEIGHTS";
+
     private readonly Store store;
     private readonly Bus bus;
     private readonly string dataFolder;
@@ -82,11 +85,18 @@ public sealed class TextEmbedders : IAsyncDisposable
     {
         try
         {
+            var weights = Environment.GetEnvironmentVariable(WeightsVariable) switch
+            {
+                null or "" or "f32" => WeightPrecision.Float32,
+                "bf16" => WeightPrecision.BFloat16,
+                "int8" => WeightPrecision.Int8,
+                var other => throw new ProblemException(new Problem("model.weights-unknown", $"{WeightsVariable} is '{other}'; weights are held as f32, bf16 or int8.")),
+            };
             return LocalTextEmbedder.Load(
                 StoreOf(dataFolder, tenant).FolderOf(model.ContentHash),
                 model.Name,
                 model.ContentHash,
-                new EmbeddingModelOptions(Device: device.Value.Kind == DeviceKind.Cpu ? null : device.Value, SetAside: aside => Report(tenant, model.Name, aside)));
+                new EmbeddingModelOptions(weights, Device: device.Value.Kind == DeviceKind.Cpu ? null : device.Value, SetAside: aside => Report(tenant, model.Name, aside)));
         }
         catch (Exception e) when (e is UnusableModelException or IOException)
         {

@@ -34,6 +34,12 @@ public sealed class Embedding_texts(A_folder_with_its_database installation) : I
 
         Assert.Equal("lexical-v1-1024", (string)Records(await place.Run("embed", "--json", "--model", "lexical-v1", "w9")).Single()["model"]!);
 
+        // Vectors of weights held otherwise are not to be mixed with the others: the model has another name.
+        Assert.EndsWith("-int8", (string)Records(await With("PLATFORM_EMBEDDING_WEIGHTS", "int8", "--json", "w9")).Single()["model"]!, StringComparison.Ordinal);
+        var unknown = await With("PLATFORM_EMBEDDING_WEIGHTS", "int4", "w9");
+        Assert.Equal(2, unknown.Code);
+        Assert.Contains("f32, bf16 or int8", unknown.Error, StringComparison.Ordinal);
+
         // The query's prompt makes the same words of it.
         var query = Records(await place.Run("embed", "--json", "--query", "--model", "mini", "w9")).Single();
         Assert.Equal(lines[0]["vector"]!.ToJsonString(), query["vector"]!.ToJsonString());
@@ -46,8 +52,7 @@ public sealed class Embedding_texts(A_folder_with_its_database installation) : I
         var nothing = await place.Run("embed");
         Assert.Equal(2, nothing.Code);
         Assert.Contains("--file", nothing.Error, StringComparison.Ordinal);
-        await using var started = PlatformProcess.Start(PlatformProcess.Binary, ["embed", "text", "--data", place.Data], new Dictionary<string, string?> { ["PLATFORM_EMBEDDING_MODEL"] = "absent" });
-        var absent = await started.End();
+        var absent = await With("PLATFORM_EMBEDDING_MODEL", "absent", "text");
         Assert.Equal(2, absent.Code);
         Assert.Contains("PLATFORM_EMBEDDING_MODEL", absent.Error, StringComparison.Ordinal);
         Assert.Contains("platform models import", absent.Error, StringComparison.Ordinal);
@@ -81,6 +86,12 @@ public sealed class Embedding_texts(A_folder_with_its_database installation) : I
         Assert.Equal(0, (await place.Run("models", "remove", "first", "--tenant", tenant.Value)).Code);
         Assert.StartsWith("second@", (await node.Embedders.Of(tenant, null, Cancellation)).Info.Model, StringComparison.Ordinal);
         await Assert.ThrowsAsync<TextEmbedderBusyException>(() => first.Embed(["w5"], TextPurpose.Document, Cancellation));
+    }
+
+    private async Task<Finished> With(string variable, string value, params string[] arguments)
+    {
+        await using var started = PlatformProcess.Start(PlatformProcess.Binary, ["embed", .. arguments, "--data", installation.Place.Data], new Dictionary<string, string?> { [variable] = value });
+        return await started.End();
     }
 
     private static JsonNode[] Records(Finished finished)
