@@ -52,7 +52,7 @@ internal sealed class PerfectHash
     public int SlotOf(ulong key)
     {
         var mixed = Mix(key);
-        return SlotOf(mixed, Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(displacements), (int)(mixed >> bucketShift)));
+        return SlotOf(mixed, Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(displacements), (nint)(mixed >> bucketShift)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

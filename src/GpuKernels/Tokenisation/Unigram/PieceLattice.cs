@@ -25,8 +25,7 @@ internal sealed class PieceLattice(UnigramModel model)
     // By where its second character stands; the first is of the window before.
     private readonly Piece[] pairs = new Piece[Window + 1];
     private readonly int[] longest = new int[Window];
-    private readonly int[] places = new int[Window];
-    private readonly int[] nodes = new int[Window];
+    private readonly Begun[] begun = new Begun[Window];
     private LongPiece[] longPieces = new LongPiece[1024];
 
     private uint[] characters = [];
@@ -93,8 +92,7 @@ internal sealed class PieceLattice(UnigramModel model)
         var trie = model.Trie;
         ref var character = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(characters), from);
         ref var one = ref MemoryMarshal.GetArrayDataReference(ones);
-        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
-        ref var node = ref MemoryMarshal.GetArrayDataReference(nodes);
+        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
         pairs.AsSpan(1, count).Fill(NoPair);
         longest.AsSpan(0, count).Clear();
         var listed = 0;
@@ -102,8 +100,7 @@ internal sealed class PieceLattice(UnigramModel model)
         {
             ref readonly var first = ref trie.First(Unsafe.Add(ref character, i));
             Unsafe.Add(ref one, i) = new(first.Score, first.Id);
-            Unsafe.Add(ref place, listed) = i;
-            Unsafe.Add(ref node, listed) = first.Node;
+            Unsafe.Add(ref begin, listed) = new(i, first.Node);
             listed += first.MayGoOn(Unsafe.Add(ref character, i + 1));
         }
 
@@ -116,16 +113,14 @@ internal sealed class PieceLattice(UnigramModel model)
         var trie = model.Trie;
         ref var second = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(characters), from + 1);
         ref var pair = ref MemoryMarshal.GetArrayDataReference(pairs);
-        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
-        ref var node = ref MemoryMarshal.GetArrayDataReference(nodes);
+        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
         var goOn = 0;
         for (var j = 0; j < listed; j++)
         {
-            var i = Unsafe.Add(ref place, j);
-            ref readonly var next = ref trie.Next(Unsafe.Add(ref node, j), Unsafe.Add(ref second, i));
+            var (i, node) = Unsafe.Add(ref begin, j);
+            ref readonly var next = ref trie.Next(node, Unsafe.Add(ref second, i));
             Unsafe.Add(ref pair, i + 1) = new(next.Score, next.Id);
-            Unsafe.Add(ref place, goOn) = i;
-            Unsafe.Add(ref node, goOn) = next.Node;
+            Unsafe.Add(ref begin, goOn) = new(i, next.Node);
             goOn += next.MayGoOn(Unsafe.Add(ref second, i + 1));
         }
 
@@ -137,8 +132,7 @@ internal sealed class PieceLattice(UnigramModel model)
     {
         var trie = model.Trie;
         ref var longer = ref MemoryMarshal.GetArrayDataReference(longest);
-        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
-        ref var node = ref MemoryMarshal.GetArrayDataReference(nodes);
+        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
         var found = NoPiece + 1;
         for (var length = 3; listed > 0; length++)
         {
@@ -149,8 +143,8 @@ internal sealed class PieceLattice(UnigramModel model)
             var goOn = 0;
             for (var j = 0; j < listed; j++)
             {
-                var i = Unsafe.Add(ref place, j);
-                ref readonly var next = ref trie.Next(Unsafe.Add(ref node, j), Unsafe.Add(ref last, i));
+                var (i, node) = Unsafe.Add(ref begin, j);
+                ref readonly var next = ref trie.Next(node, Unsafe.Add(ref last, i));
 
                 // Whether there is a piece is hard to foretell: it is written in any case, and counted if there is.
                 var isPiece = 1 + (next.Id >> 31);
@@ -158,8 +152,7 @@ internal sealed class PieceLattice(UnigramModel model)
                 Unsafe.Add(ref piece, found) = new(next.Score, next.Id, length, shorter);
                 Unsafe.Add(ref longer, i) = shorter ^ ((shorter ^ found) & -isPiece);
                 found += isPiece;
-                Unsafe.Add(ref place, goOn) = i;
-                Unsafe.Add(ref node, goOn) = next.Node;
+                Unsafe.Add(ref begin, goOn) = new(i, next.Node);
                 goOn += next.MayGoOn(Unsafe.Add(ref last, i + 1));
             }
 
@@ -226,6 +219,9 @@ internal sealed class PieceLattice(UnigramModel model)
         public int Start;
         public int Id;
     }
+
+    /// <summary>Where a piece begins, and the node that its characters have come to.</summary>
+    private readonly record struct Begun(int Place, int Node);
 
     private readonly record struct Piece(double Score, int Id);
 
