@@ -17,8 +17,8 @@ internal sealed unsafe class WordCache
     /// <summary>So many tokens an entry holds; those of a word of more stand in a list that the entry points into.</summary>
     private const int InlineTokens = 4;
 
-    /// <summary>Tokens of long words; when the list is full, no more of them are remembered.</summary>
-    private const int ListedTokens = 1 << 16;
+    /// <summary>512 KiB; a power of two. New words' tokens are written over those of the oldest.</summary>
+    private const int ListedTokens = 1 << 17;
     private const int Line = 64;
 
     /// <summary>2 MiB: more words than are frequent in a language.</summary>
@@ -29,6 +29,8 @@ internal sealed unsafe class WordCache
 
     /// <summary>Ids are below 2^23 (<see cref="Vocabulary.MaximalId"/>); the count of tokens stands above the first.</summary>
     private const int CountShift = 24;
+
+    private const int PlaceMask = (1 << CountShift) - 1;
 
     private readonly byte[] room = GC.AllocateArray<byte>(((2 * sizeof(ShortEntry)) << ShortBits) + ((2 * sizeof(LongEntry)) << LongBits) + Line, pinned: true);
     private readonly ShortEntry* shortEntries;
@@ -95,14 +97,16 @@ internal sealed unsafe class WordCache
     public void Add(ref byte word, int length, int place, ReadOnlySpan<int> ids)
     {
         var inline = ids.Length <= InlineTokens;
-        if (place < 0 || (!inline && listed.Length - listedCount < ids.Length)) { return; }
+        if (place < 0) { return; }
+
+        if (!inline) { MakeRoom(ids.Length); }
 
         Span<int> four = stackalloc int[InlineTokens];
         four.Clear();
         if (inline) { ids.CopyTo(four); }
         else
         {
-            ids.CopyTo(listed.AsSpan(listedCount));
+            ids.CopyTo(listed.AsSpan(listedCount & (ListedTokens - 1)));
             four[0] = listedCount;
             listedCount += ids.Length;
         }
@@ -121,6 +125,20 @@ internal sealed unsafe class WordCache
             var (key0, key1, key2) = LongKey(ref word, length);
             entry[1] = entry[0];
             entry[0] = new() { Key0 = key0, Key1 = key1, Key2 = key2, Ids = kept };
+        }
+    }
+
+    /// <summary>Goes to where so many tokens stand one behind the other.</summary>
+    private void MakeRoom(int count)
+    {
+        var end = (listedCount | (ListedTokens - 1)) + 1;
+        if (end - listedCount < count) { listedCount = end; }
+
+        // An entry cannot tell places from here on from the first ones: once in millions of words all are forgotten.
+        if (listedCount + count > PlaceMask)
+        {
+            room.AsSpan().Clear();
+            listedCount = 0;
         }
     }
 
@@ -148,15 +166,17 @@ internal sealed unsafe class WordCache
     private int Write(Vector128<int> kept, ref int ids)
     {
         var count = kept.ToScalar() >>> CountShift;
-        if (count > InlineTokens) { return WriteListed(kept.ToScalar() & ((1 << CountShift) - 1), count, ref ids); }
+        if (count > InlineTokens) { return WriteListed(kept.ToScalar() & PlaceMask, count, ref ids); }
 
-        (kept & Vector128.Create((1 << CountShift) - 1, -1, -1, -1)).StoreUnsafe(ref ids);
+        (kept & Vector128.Create(PlaceMask, -1, -1, -1)).StoreUnsafe(ref ids);
         return count;
     }
 
     private int WriteListed(int at, int count, ref int ids)
     {
-        listed.AsSpan(at, count).CopyTo(MemoryMarshal.CreateSpan(ref ids, count));
+        if (listedCount - at > ListedTokens) { return 0; }
+
+        listed.AsSpan(at & (ListedTokens - 1), count).CopyTo(MemoryMarshal.CreateSpan(ref ids, count));
         return count;
     }
 
