@@ -84,7 +84,6 @@ internal abstract class DeviceTokeniser(Accelerator accelerator) : IDisposable
         GC.SuppressFinalize(this);
     }
 
-
     protected virtual void Dispose(bool disposing)
     {
         if (!disposing) { return; }

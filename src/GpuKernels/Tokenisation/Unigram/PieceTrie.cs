@@ -15,8 +15,8 @@ internal sealed class PieceTrie
 
     private const int Root = 0;
 
-    /// <summary>Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take half a million.</summary>
-    private const int MaximalNodes = 1 << 25;
+    /// <summary>Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take half a million. They take 512 MB.</summary>
+    private const int MaximalNodes = 1 << 23;
 
     private const int ScalarBits = 21;
 
