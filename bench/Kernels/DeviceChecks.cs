@@ -76,7 +76,7 @@ internal static class DeviceChecks
 
         foreach (var head in new[] { 32, 64 })
         {
-            var tiles = Attention.Tiles(Offsets);
+            var tiles = Attention.Tiles(Offsets, head);
             Check($"attention{head}", 5e-3, Rows * 2 * head, 2, (on, to) => Attention.Launch(on.Stream, on.Halves(5, Rows * 6 * head), to, on.Up<int>(tiles), tiles.Length / 3, Rows, 2, head));
         }
 

@@ -158,7 +158,7 @@ internal static class DevicesPart
     private static void AttentionOf(AcceleratorStream stream, Figures figures, int sequences)
     {
         var tokens = sequences * SentenceTokens;
-        var tiles = Attention.Tiles([.. Enumerable.Range(0, sequences + 1).Select(i => i * SentenceTokens)]);
+        var tiles = Attention.Tiles([.. Enumerable.Range(0, sequences + 1).Select(i => i * SentenceTokens)], 32);
         using var qkv = Random(stream, 6L * tokens * Width, 5);
         using var to = stream.Accelerator.Allocate(2L * tokens * Width);
         using var list = stream.Accelerator.Allocate<int>(tiles, stream);

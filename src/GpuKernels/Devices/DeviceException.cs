@@ -20,6 +20,12 @@ public enum DeviceFailure
 
     /// <summary>A call was wrong: a mistake of this program.</summary>
     Invalid,
+
+    /// <summary>The device computes something else than the CPU.</summary>
+    Wrong,
+
+    /// <summary>The device did not answer in time. Calls that free what is on it would wait as well.</summary>
+    Silent,
 }
 
 /// <summary>A call to a device's driver failed. Carries the interface, the call, the driver's number and name for the error, and what it means.</summary>

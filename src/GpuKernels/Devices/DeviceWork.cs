@@ -18,6 +18,9 @@ public sealed record DeviceSetAside(DeviceInfo Device, DeviceFailure Failure, st
 internal sealed class DeviceWork<T>(DeviceInfo device, Func<Accelerator> open, Func<Accelerator, T> load, Action<DeviceSetAside> setAside) : IDisposable
     where T : class, IDisposable
 {
+    /// <summary>What hangs is kept, so that nobody tries to free it.</summary>
+    private static readonly System.Collections.Concurrent.ConcurrentBag<object?> Abandoned = [];
+
     private readonly Lock _turn = new();
     private Accelerator? _accelerator;
     private T? _loaded;
@@ -46,7 +49,8 @@ internal sealed class DeviceWork<T>(DeviceInfo device, Func<Accelerator> open, F
                     {
                         _aside = true;
                         failed = new DeviceSetAside(device, e.Failure, e.Message);
-                        Release();
+                        if (e.Failure == DeviceFailure.Silent) { Abandon(); }
+                        else { Release(); }
                     }
                 }
             }
@@ -64,6 +68,13 @@ internal sealed class DeviceWork<T>(DeviceInfo device, Func<Accelerator> open, F
             _aside = true;
             Release();
         }
+    }
+
+    private void Abandon()
+    {
+        Abandoned.Add(_loaded);
+        Abandoned.Add(_accelerator);
+        (_loaded, _accelerator) = (null, null);
     }
 
     private void Release()

@@ -6,9 +6,6 @@ namespace Platform.GpuKernels.Kernels;
 /// <summary>Attention of every sequence by itself over packed tokens, without writing scores (attention.cl).</summary>
 internal static class Attention
 {
-    /// <summary>Queries of a tile.</summary>
-    public const int TileQueries = 64;
-
     private const int Group = 128;
 
     public static readonly KernelModule Module = new("attention", ("attention32", launch => OnCpu(launch, 32)), ("attention64", launch => OnCpu(launch, 64)));
@@ -16,14 +13,14 @@ internal static class Attention
     /// <summary>Whether heads of this width can be done.</summary>
     public static bool Takes(int headWidth) => headWidth is 32 or 64;
 
-    /// <summary>What a launch walks over: for each 64 queries of a sequence its first token, its length, and the first of the queries.</summary>
+    /// <summary>What a launch walks over: for each <see cref="Queries"/> queries of a sequence its first token, its length, and the first of the queries.</summary>
     /// <param name="offsets">[sequences + 1], in tokens.</param>
-    public static int[] Tiles(ReadOnlySpan<int> offsets)
+    public static int[] Tiles(ReadOnlySpan<int> offsets, int headWidth)
     {
         var tiles = new List<int>();
         for (var s = 0; s + 1 < offsets.Length; s++)
         {
-            for (var first = 0; first < offsets[s + 1] - offsets[s]; first += TileQueries) { tiles.AddRange([offsets[s], offsets[s + 1] - offsets[s], first]); }
+            for (var first = 0; first < offsets[s + 1] - offsets[s]; first += Queries(headWidth)) { tiles.AddRange([offsets[s], offsets[s + 1] - offsets[s], first]); }
         }
 
         return [.. tiles];
@@ -32,7 +29,8 @@ internal static class Attention
     /// <summary>out = softmax(q k^T / sqrt(headWidth)) v.</summary>
     /// <param name="qkv">[tokens, 3, heads, headWidth] in bf16: of each token queries, keys, values.</param>
     /// <param name="to">[tokens, heads, headWidth] in bf16.</param>
-    /// <param name="tiles">What <see cref="Tiles"/> gives, on the device.</param>
+    /// <param name="tiles">What <see cref="Tiles"/> gives, on the device; and as many of three zeros as there are more.</param>
+    /// <param name="tileCount">At most <see cref="LaunchGrid.MaxYz"/>.</param>
     public static void Launch(AcceleratorStream stream, MemoryBuffer qkv, MemoryBuffer to, MemoryBuffer tiles, int tileCount, int tokens, int heads, int headWidth)
     {
         if (!Takes(headWidth)) { throw new ArgumentOutOfRangeException(nameof(headWidth), headWidth, "A head is 32 or 64 wide."); }
@@ -40,8 +38,11 @@ internal static class Attention
         qkv.Check(0, 6L * tokens * heads * headWidth);
         to.Check(0, 2L * tokens * heads * headWidth);
         tiles.Check(0, 12L * tileCount);
-        stream.Launch(stream.Accelerator.Load(Module, $"attention{headWidth}"), new LaunchGrid(tileCount, Group, heads), qkv, to, tiles, heads, 1f / MathF.Sqrt(headWidth));
+        stream.Launch(stream.Accelerator.Load(Module, $"attention{headWidth}"), new LaunchGrid(heads, Group, tileCount), qkv, to, tiles, heads, 1f / MathF.Sqrt(headWidth));
     }
+
+    /// <summary>Queries of a tile.</summary>
+    private static int Queries(int headWidth) => headWidth == 32 ? 128 : 64;
 
     private static void OnCpu(CpuLaunch launch, int width)
     {
@@ -51,11 +52,11 @@ internal static class Attention
         var qkv = launch.Buffer<ushort>(0);
         var to = launch.Buffer<ushort>(1);
         var tiles = launch.Buffer<int>(2);
-        for (var tile = 0; tile < launch.Grid.X; tile++)
+        for (var tile = 0; tile < launch.Grid.Y; tile++)
         {
             int first = tiles[tile * 3], length = tiles[(tile * 3) + 1], firstQuery = tiles[(tile * 3) + 2];
             var scores = new double[length];
-            for (var query = firstQuery; query < Math.Min(firstQuery + TileQueries, length); query++)
+            for (var query = firstQuery; query < Math.Min(firstQuery + Queries(width), length); query++)
             {
                 for (var head = 0; head < heads; head++)
                 {
@@ -69,17 +70,17 @@ internal static class Attention
                     }
 
                     var most = scores.Max();
-                    var total = scores.Sum(score => Math.Exp(score - most));
-                    for (var i = 0; i < width; i++)
-                    {
-                        var sum = 0.0;
-                        for (var key = 0; key < length; key++)
-                        {
-                            sum += Math.Exp(scores[key] - most) / total * Bf16.ToSingle(qkv[((first + key) * 3 * all) + (2 * all) + (head * width) + i]);
-                        }
+                    for (var key = 0; key < length; key++) { scores[key] = Math.Exp(scores[key] - most); }
 
-                        to[((first + query) * all) + (head * width) + i] = Bf16.FromSingle((float)sum);
+                    var total = scores.Sum();
+                    var sums = new double[width];
+                    for (var key = 0; key < length; key++)
+                    {
+                        var v = qkv.Slice(((first + key) * 3 * all) + (2 * all) + (head * width), width);
+                        for (var i = 0; i < width; i++) { sums[i] += scores[key] / total * Bf16.ToSingle(v[i]); }
                     }
+
+                    for (var i = 0; i < width; i++) { to[((first + query) * all) + (head * width) + i] = Bf16.FromSingle((float)sums[i]); }
                 }
             }
         }

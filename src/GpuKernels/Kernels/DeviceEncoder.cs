@@ -66,6 +66,9 @@ internal sealed class DeviceEncoder : IDisposable
 
     public EncoderConfig Config { get; }
 
+    /// <summary>From so many tokens on a batch goes by other kernels; null where there are none.</summary>
+    public int? OtherKernelsFrom => _packed.Length == 0 ? null : (_batchTokens + PackedFrom - 1) / PackedFrom;
+
     /// <summary>Bytes of the weights on the device.</summary>
     public long WeightBytes => _owned.Sum(buffer => buffer.Bytes);
 
@@ -148,7 +151,7 @@ internal sealed class DeviceEncoder : IDisposable
         for (var i = 0; i < _layers.Length; i++)
         {
             var layer = _layers[i];
-            if (_packed.Length != 0 && tokens >= _batchTokens / PackedFrom)
+            if (tokens >= OtherKernelsFrom)
             {
                 Hopper.Project(stream, a.States, _packed[i].QueriesKeysValues, a.Wide, tokens, 3 * width);
                 Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize);
@@ -316,7 +319,7 @@ internal sealed class DeviceEncoder : IDisposable
             var tokens = starts[^1] - starts[0];
             var offsets = new int[sequences + 1];
             for (var i = 0; i < offsets.Length; i++) { offsets[i] = starts[i] - starts[0]; }
-            var tiles = Attention.Tiles(offsets);
+            var tiles = Attention.Tiles(offsets, encoder.Config.HeadSize);
 
             // A graph's sizes are fixed, so they are rounded up: rows beyond the tokens are computed and never read, tiles and sequences beyond are empty.
             var bucket = (Tokens: Math.Max(tokens, Math.Min(Bucket(tokens, 64), encoder._batchTokens)), Tiles: Bucket(tiles.Length / 3, 8), Sequences: Bucket(sequences, 8));

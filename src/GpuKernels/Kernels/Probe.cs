@@ -23,7 +23,7 @@ internal static class Probe
         var found = Run(accelerator, out var count);
         if (count != expectedCount || !expected.AsSpan().SequenceEqual(found))
         {
-            throw new DeviceException(DeviceFailure.Lost, "the probe kernel", 0, "WRONG_RESULT", $"{accelerator.Info.Name} computes something else than the CPU: {count} of {expectedCount} work items wrote, {expected.Zip(found).Count(pair => pair.First != pair.Second)} values differ.");
+            throw new DeviceException(DeviceFailure.Wrong, "the probe kernel", 0, "WRONG_RESULT", $"{accelerator.Info.Name} computes something else than the CPU: {count} of {expectedCount} work items wrote, {expected.Zip(found).Count(pair => pair.First != pair.Second)} values differ.");
         }
     }
 

@@ -52,19 +52,12 @@ FORCE_INLINE void products_commit(void) { __asm__ volatile("wgmma.commit_group.s
 #define PRODUCTS_WAIT(count) __asm__ volatile("wgmma.wait_group.sync.aligned %0;" : : "n"(count) : "memory")
 
 // A tile is the low half of its descriptor: where it begins, in units of 16 bytes; 16 columns are two further. The high half is what eight rows take and
-// which swizzle. It must be the same in the whole warp, and what comes from a work item's number the compiler takes for different: UNIFORM says it is not.
+// which swizzle. It must be the same in the whole warp.
 typedef uint Tile;
 FORCE_INLINE Tile tile_at(__local const ushort *memory, int offset) { return (((uint)(ulong)memory + 2u * (uint)offset) & 0x3FFFFu) >> 4 | 1u << 16; }
 #define TILE (64u | 1u << 30)
 #define NARROW_TILE (32u | 2u << 30)
 FORCE_INLINE Tile further(Tile tile, int values) { return tile + (uint)values / 8u; }
-
-FORCE_INLINE int UNIFORM(int value)
-{
-    int result;
-    __asm__ volatile("shfl.sync.idx.b32 %0, %1, 0, 31, 0xffffffff;" : "=r"(result) : "r"(value));
-    return result;
-}
 
 FORCE_INLINE void slots_begin(__local ushort *memory)
 {
@@ -205,7 +198,6 @@ FORCE_INLINE void slot_wait(__local ushort *memory, int piece) { BARRIER(); }
 
 typedef struct { __local const ushort *rows; int column; } Tile;
 FORCE_INLINE Tile tile_at(__local const ushort *memory, int offset) { Tile tile = { memory + offset, 0 }; return tile; }
-FORCE_INLINE int UNIFORM(int value) { return value; }
 
 // Within a row (16, 32 or 48 values), or whole rows.
 FORCE_INLINE Tile further(Tile tile, int values)

@@ -57,11 +57,27 @@ public class A_device_that_fails
     }
 
     [Fact]
+    public void to_answer_is_left_alone()
+    {
+        var told = new List<DeviceSetAside>();
+        using var work = new DeviceWork<Hanging>(Each.Of(DeviceKind.Cpu).Info, () => new Platform.GpuKernels.Devices.Cpu.CpuAccelerator(), _ => new Hanging(), told.Add);
+        Assert.Equal(1, work.Run<int>(_ => throw new DeviceException(DeviceFailure.Silent, "a first batch", 0, "NO_ANSWER", "it hangs."), () => 1));
+        Assert.Equal(DeviceFailure.Silent, Assert.Single(told).Failure);
+        Assert.True(work.IsSetAside);
+    }
+
+    [Fact]
     public void by_a_mistake_of_the_callers_is_not_blamed()
     {
         using var work = new DeviceWork<Sum>(Each.Of(DeviceKind.Cpu).Info, () => new Platform.GpuKernels.Devices.Cpu.CpuAccelerator(), accelerator => new Sum(accelerator), _ => Assert.Fail("It is not the device's failure."));
         Assert.Throws<ArgumentException>(() => work.Run<int>(_ => throw new ArgumentException("wrong"), () => 0));
         Assert.False(work.IsSetAside);
+    }
+
+    /// <summary>Whose freeing would wait for the device.</summary>
+    private sealed class Hanging : IDisposable
+    {
+        public void Dispose() => throw new InvalidOperationException("It waits for ever.");
     }
 
     /// <summary>Adds numbers by a static model of width 2 with one row a number.</summary>

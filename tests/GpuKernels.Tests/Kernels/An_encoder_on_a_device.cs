@@ -135,6 +135,28 @@ public class An_encoder_on_a_device
         Assert.InRange(reached[2], 1, 3);
     }
 
+    [Theory, MemberData(nameof(Same.Devices), MemberType = typeof(Same))]
+    public void is_not_used_where_it_computes_something_else_than_the_cpu(DeviceKind kind)
+    {
+        var device = Each.Of(kind);
+        using var model = RandomModel.WriteBert().Write("config.json", Bert);
+        using var other = new TemporaryModel();
+        var weights = File.ReadAllBytes(Path.Combine(model.Path, "model.safetensors"));
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(weights.AsSpan(^65_536..)).Reverse();
+        File.WriteAllBytes(Path.Combine(other.Path, "model.safetensors"), weights);
+        using var cpu = new TransformerEncoder(Config(model.Path), Safetensors.Open(model.Path, "model.safetensors"), WeightPrecision.Float32);
+        var (ids, starts) = Texts([9, 30, 5]);
+        var told = new List<DeviceSetAside>();
+        using var encoder = new AcceleratedEncoder(cpu, device.Info, () => new FaultyAccelerator(device, int.MaxValue, DeviceFailure.Lost), () => Safetensors.Open(other.Path, "model.safetensors"), told.Add);
+        var vectors = new float[3 * 64];
+        encoder.Encode(ids, starts, PoolingMode.Mean, normalise: true, vectors, 1, TestContext.Current.CancellationToken);
+        var expected = OnCpu(model.Path, ids, starts, PoolingMode.Mean);
+        for (var i = 0; i < 3; i++) { Assert.InRange(Dot(expected[i], vectors[(i * 64)..((i + 1) * 64)]), 0.99999, 1.001); }
+        var one = Assert.Single(told);
+        Assert.Equal((device.Info, DeviceFailure.Wrong), (one.Device, one.Failure));
+        Assert.Contains("computes something else than the CPU", one.Reason, StringComparison.Ordinal);
+    }
+
     private static EncoderConfig Config(string directory) => EncoderConfig.Read(ModelJson.ReadObject(directory, EncoderConfig.FileName)!.Value);
 
     private static (int[] Ids, int[] Starts) Texts(int[] lengths)

@@ -14,10 +14,13 @@ public class Attention_on_a_device
     [Theory, MemberData(nameof(Cases))]
     public void is_what_the_reference_computes_for_sequences_of_any_length(DeviceKind kind, int width)
     {
-        // One token, less than a tile, a tile exactly, several tiles with a part of one, none.
-        const int heads = 2;
-        int[] offsets = [0, 1, 21, 85, 85, 85 + 150];
-        var tiles = Attention.Tiles(offsets);
+        // Of six heads the second group of four has two.
+        const int heads = 6;
+
+        // One token, none, and a token less and more than a quarter, a half, the whole of a tile's queries and of what is passed over at a time.
+        int[] lengths = [1, 0, 15, 16, 17, 31, 32, 33, 63, 64, 65, 95, 97, 127, 128, 129, 150, 191, 193, 256, 300];
+        int[] offsets = [.. Enumerable.Range(0, lengths.Length + 1).Select(i => lengths[..i].Sum())];
+        int[] tiles = [.. Attention.Tiles(offsets, width), 0, 0, 0];
         var tokens = offsets[^1];
         var pair = Same.Run<ushort>(kind, tokens * heads * width, (on, to) =>
             Attention.Launch(on.Stream, on.Up(Same.Halves(5, tokens * 3 * heads * width)), to, on.Up(tiles), tiles.Length / 3, tokens, heads, width));
@@ -37,7 +40,7 @@ public class Attention_on_a_device
             for (var i = 0; i < width; i++) { qkv[(token * 3 * width) + (2 * width) + i] = token; }
         }
 
-        int[] tiles = Attention.Tiles([0, length]);
+        int[] tiles = Attention.Tiles([0, length], width);
         var (_, found) = Same.Run<ushort>(kind, length * width, (on, to) =>
             Attention.Launch(on.Stream, on.Up(Bf16.From(qkv)), to, on.Up(tiles), tiles.Length / 3, length, 1, width));
         for (var i = 0; i < found.Length; i++) { Assert.Equal((float)(i / width * 5 % width), Bf16.ToSingle(found[i])); }
