@@ -298,6 +298,7 @@ void Group::release_full()
         NamedBarrier &b = barriers[i];
         if (b.arrived == 0 || (b.count == 0 ? b.arrived != all : (uint32_t)__builtin_popcount(b.arrived) * LANES < b.count)) continue;
         for (Warp &w : warps) if (b.arrived >> w.index & 1) w.barrier = -1;
+        barriersDone++;
         b = {};
     }
 }
@@ -350,7 +351,7 @@ void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresse
     {
         if (!g.allocations->holds(least, most - least + bytes))
             each_lane(w.mask, [&](int lane) { if (!g.allocations->holds(addresses[lane], bytes)) refuse(ILLEGAL_ADDRESS, "in no allocation", addresses[lane]); });
-        if (g.counts && bytes <= 16) count_global(count_of(w, op), addresses, w.mask, bytes);
+        if (g.counts) count_global(count_of(w, op), addresses, w.mask, bytes);
     }
 }
 
@@ -383,8 +384,9 @@ void execute(Launch &launch, const Allocations &allocations)
     std::atomic<bool> failed = false;
     std::string text;
     int code = 0;
+    KernelCount *count = options().count ? &counts_of(*launch.kernel) : nullptr;
     auto work = [&] {
-        Group group(launch, allocations, nullptr, nullptr);
+        Group group(launch, allocations, count ? count->ops.data() : nullptr, nullptr);
         try
         {
             for (uint64_t i; !failed && (i = next++) < groups;) group.run((uint32_t)(i % launch.grid[0]), (uint32_t)(i / launch.grid[0] % launch.grid[1]), (uint32_t)(i / launch.grid[0] / launch.grid[1]));
@@ -393,6 +395,7 @@ void execute(Launch &launch, const Allocations &allocations)
         {
             if (!failed.exchange(true)) text = fault.what(), code = fault.code;
         }
+        if (count) count->barriers += group.barriersDone;
     };
     if (options().threads > 1 && groups > 1)
     {
@@ -401,6 +404,7 @@ void execute(Launch &launch, const Allocations &allocations)
         other.join();
     }
     else work();
+    if (count) count->launches++, count->groups += groups;
     if (failed) throw Fault(code, text);
 }
 
@@ -418,9 +422,9 @@ Options::Options()
     failAfter = number("STANDIN_FAIL_AFTER", -1);
 }
 
-const Options &options()
+Options &options()
 {
-    static const Options read;
+    static Options read;
     return read;
 }
 
