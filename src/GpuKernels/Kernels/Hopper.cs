@@ -12,8 +12,11 @@ internal static class Hopper
     /// <summary>Rows of a group: so many are made in about the time that one takes.</summary>
     public const int GroupRows = 128;
 
-    /// <summary>The feed-forward's middle is a multiple of it, and at least twice as much.</summary>
+    /// <summary>The feed-forward's middle is a multiple of it, at least twice as much and at most <see cref="MaxMiddle"/>.</summary>
     public const int Part = 32;
+
+    /// <summary>Its bias lies in local memory.</summary>
+    public const int MaxMiddle = 2048;
 
     private const int Group = 256;
     private const int Deep = 64;
@@ -25,12 +28,15 @@ internal static class Hopper
     /// <summary>Pieces of a weight [384, 384], and one of the vectors that belong to its sums.</summary>
     private const int Projected = (2 * Width / Deep) + 1;
 
-    /// <summary>The rows, the pieces, a part of the middle, and two barriers for each slot: MEMORY of hopper.cl, in bytes.</summary>
+    /// <summary>Groups that fetch their weights together: build-ptx says it to the compiler. A launch has a multiple of it along x.</summary>
+    private const int Cluster = 2;
+
+    /// <summary>The rows, the pieces, a place for 32 columns or for <see cref="MaxMiddle"/> floats, and two barriers for each slot: MEMORY of hopper.cl, in bytes.</summary>
     private const int LocalBytes = (2 * ((GroupRows * Width) + (Slots * Piece) + (GroupRows * Part))) + (Slots * 2 * sizeof(ulong));
 
     public static readonly KernelModule Module = new("hopper", ("project384", ProjectOnCpu), ("after_attention384", AfterAttentionOnCpu)) { IsCompiledByItself = true };
 
-    public static bool Takes(int width, int middle) => width == Width && middle % Part == 0 && middle >= 2 * Part;
+    public static bool Takes(int width, int middle) => width == Width && middle % Part == 0 && middle is >= 2 * Part and <= MaxMiddle;
 
     /// <summary>A linear layer's weight and bias as <see cref="Project"/> takes them.</summary>
     /// <param name="weight">[columns, 384] in bf16, columns a multiple of 384.</param>
@@ -97,7 +103,7 @@ internal static class Hopper
     /// <param name="to">[rows, 384] in bf16; may be <paramref name="input"/>.</param>
     public static void AfterAttention(AcceleratorStream stream, MemoryBuffer context, MemoryBuffer input, MemoryBuffer w, MemoryBuffer upBias, MemoryBuffer to, int rows, int middle, float epsilon)
     {
-        if (!Takes(Width, middle)) { throw new ArgumentOutOfRangeException(nameof(middle), middle, $"The middle is a multiple of {Part}, at least {2 * Part}."); }
+        if (!Takes(Width, middle)) { throw new ArgumentOutOfRangeException(nameof(middle), middle, $"The middle is a multiple of {Part}, {2 * Part} to {MaxMiddle}."); }
 
         context.Check(0, 2L * rows * Width);
         input.Check(0, 2L * rows * Width);
@@ -110,7 +116,7 @@ internal static class Hopper
             context, input, w, upBias, to, rows, middle, epsilon);
     }
 
-    private static int Groups(int rows) => (rows + GroupRows - 1) / GroupRows;
+    private static int Groups(int rows) => (rows + (Cluster * GroupRows) - 1) / (Cluster * GroupRows) * Cluster;
 
     private static void PackSquare(ReadOnlySpan<ushort> weight, Span<ushort> to)
     {

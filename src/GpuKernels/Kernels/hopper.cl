@@ -4,8 +4,9 @@
 // A group of two warpgroups has 128 rows, whose 384 values stay in local memory while the weights come through it. Warpgroup g makes rows 64g.. of the
 // result, all 384 columns, so that a row's residual and LayerNorm need no other. Both sides lie in tiles of 64 columns: a row is 128 bytes, and its chunk
 // c of 16 bytes lies at place c ^ (row % 8): the 128-byte swizzle of the PTX ISA ("Shared Memory Matrix Layout"), by which eight rows are 1,024 bytes.
-// Weights lie so in global memory too, one piece of 24 KB behind the other in the order of their use (Hopper.cs), so that one instruction fetches a
-// piece. Elsewhere than on NVIDIA's target the products are made one by one from the same places.
+// Weights lie so in global memory too, one piece of 24 KB behind the other in the order of their use (Hopper.cs), so that one instruction fetches a part of
+// a piece. Two groups are a cluster: each fetches half of a piece for both, since what all groups read of the weights is more than the second cache gives.
+// Elsewhere than on NVIDIA's target groups are alone, and products are made one by one from the same places.
 
 #define WIDTH 384
 #define ROWS 128
@@ -22,11 +23,13 @@
 // A weight [384, 384] and what belongs to its sums: bias, gamma and beta, 384 floats each, at the beginning of a piece of their own.
 #define PROJECTED (2 * SLABS + 1)
 
-// Local memory: 128 rows, the pieces, a part of the feed-forward's middle, and of each slot what tells that its piece is there and that all warps are done
-// with it.
+#define CLUSTER 2
+
+// Local memory: 128 rows, the pieces, a place for what a kernel has beside them (32 columns of 128 rows, or 2,048 floats), and of each slot what tells that its
+// piece is there and that all warps of the cluster are done with it.
 #define PIECES_AT (SLABS * ROWS * DEEP)
-#define PART_AT (PIECES_AT + SLOTS * PIECE)
-#define ARRIVED_AT (PART_AT + ROWS * MIDDLE)
+#define OWN_AT (PIECES_AT + SLOTS * PIECE)
+#define ARRIVED_AT (OWN_AT + ROWS * MIDDLE)
 #define DONE_AT (ARRIVED_AT + SLOTS * 4)
 #define MEMORY (DONE_AT + SLOTS * 4)
 
@@ -59,6 +62,13 @@ FORCE_INLINE Tile tile_at(__local const ushort *memory, int offset) { return (((
 #define NARROW_TILE (32u | 2u << 30)
 FORCE_INLINE Tile further(Tile tile, int values) { return tile + (uint)values / 8u; }
 
+// A barrier of the cluster, which also keeps a group there until no other writes to its memory any more.
+FORCE_INLINE void cluster_barrier(void)
+{
+    __asm__ volatile("barrier.cluster.arrive.aligned;" : : : "memory");
+    __asm__ volatile("barrier.cluster.wait.aligned;" : : : "memory");
+}
+
 FORCE_INLINE void slots_begin(__local ushort *memory)
 {
     if (LOCAL_ID == 0)
@@ -66,21 +76,25 @@ FORCE_INLINE void slots_begin(__local ushort *memory)
         for (int slot = 0; slot < SLOTS; slot++)
         {
             __asm__ volatile("mbarrier.init.shared::cta.b64 [%0], 1;" : : "r"((uint)(ulong)(memory + ARRIVED_AT + slot * 4)) : "memory");
-            __asm__ volatile("mbarrier.init.shared::cta.b64 [%0], %1;" : : "r"((uint)(ulong)(memory + DONE_AT + slot * 4)), "n"(GROUP / WARP) : "memory");
+            __asm__ volatile("mbarrier.init.shared::cta.b64 [%0], %1;" : : "r"((uint)(ulong)(memory + DONE_AT + slot * 4)), "n"(CLUSTER * GROUP / WARP) : "memory");
         }
         __asm__ volatile("fence.mbarrier_init.release.cluster;" : : : "memory");
     }
     publish();
-    BARRIER();
+    cluster_barrier();
 }
 
-// A piece on its way to its slot, by one work item.
+// A piece on its way to its slot in all groups of the cluster, by one work item of each: a group waits for the whole and sends for its own part.
 FORCE_INLINE void fetch(__local ushort *memory, __global const ushort *weights, int piece)
 {
+    uint rank;
+    __asm__("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    uint part = rank * (PIECE / CLUSTER);
     uint arrived = (uint)(ulong)(memory + ARRIVED_AT + piece % SLOTS * 4);
     __asm__ volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" : : "r"(arrived), "n"(PIECE * 2) : "memory");
-    __asm__ volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
-        : : "r"((uint)(ulong)(memory + PIECES_AT + piece % SLOTS * PIECE)), "l"(weights + (long)piece * PIECE), "n"(PIECE * 2), "r"(arrived) : "memory");
+    __asm__ volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], %4;"
+        : : "r"((uint)(ulong)(memory + PIECES_AT + piece % SLOTS * PIECE) + part * 2u), "l"(weights + (long)piece * PIECE + part), "n"(PIECE * 2 / CLUSTER), "r"(arrived),
+            "h"((ushort)((1 << CLUSTER) - 1)) : "memory");
 }
 
 // The first pieces on their way; and of the others, which all groups will want at about the same time, each group sends for some to the second cache.
@@ -106,16 +120,17 @@ FORCE_INLINE void wait_at(__local ushort *memory, const int what, int piece)
 
 FORCE_INLINE void slot_wait(__local ushort *memory, int piece) { wait_at(memory, ARRIVED_AT, piece); }
 
-// The warp is done with a piece: no product of its reads it any more.
+// The warp is done with a piece: no product of its reads it any more. A lane tells each group of the cluster.
 FORCE_INLINE void release(__local ushort *memory, int piece)
 {
-    if (LOCAL_ID % WARP == 0)
+    if (LOCAL_ID % WARP < CLUSTER)
     {
-        __asm__ volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" : : "r"((uint)(ulong)(memory + DONE_AT + piece % SLOTS * 4)) : "memory");
+        __asm__ volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [there]; }"
+            : : "r"((uint)(ulong)(memory + DONE_AT + piece % SLOTS * 4)), "r"(LOCAL_ID % WARP) : "memory");
     }
 }
 
-// Fills a slot again when all warps are done with it, by one work item.
+// Fills a slot again when all warps of the cluster are done with it, by one work item.
 FORCE_INLINE void refill(__local ushort *memory, __global const ushort *weights, int piece, int all)
 {
     if (LOCAL_ID == 128 && piece + SLOTS < all)
@@ -125,8 +140,6 @@ FORCE_INLINE void refill(__local ushort *memory, __global const ushort *weights,
     }
 }
 
-// Keeps what can be made from a value from being made and kept ahead of time.
-#define AT_ITS_PLACE(value) __asm__ volatile("" : "+r"(value))
 // Sums that begin here: registers which a product adds to must not be set while others are under way.
 #define ZEROS(sums, count) UNROLL for (int i = 0; i < count; i++) { sums[i] = 0.0f; __asm__ volatile("" : "+f"(sums[i])); }
 
@@ -162,16 +175,31 @@ FORCE_INLINE void group_multiply32(float *c, Tile a, Tile b)
     }
 
 GROUP_MULTIPLY192(group_multiply192, TILE)
-GROUP_MULTIPLY192(group_multiply192_narrow, NARROW_TILE)
+
+// The same with rows from registers: a[0], a[1] are columns 2(l%4) and +1 of the work item's upper and lower row, a[2], a[3] those eight further.
+FORCE_INLINE void group_multiply192_own(float *c, const uint *a, Tile b, __local uint *scratch)
+{
+    __asm__ volatile("{ .reg .pred p; .reg .b64 b; setp.ne.b32 p, 1, 0; mov.b64 b, {%100, %101};"
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+        "}, {%96, %97, %98, %99}, b, p, 1, 1, 0; }"
+        : SUMS16(c, 0), SUMS16(c, 16), SUMS16(c, 32), SUMS16(c, 48), SUMS16(c, 64), SUMS16(c, 80)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(NARROW_TILE) : "memory");
+}
 
 #else
 
 #define LAUNCHED_MEMORY(name, count) __local ushort name[count] __attribute__((aligned(1024)))
+FORCE_INLINE void cluster_barrier(void) { }
 FORCE_INLINE void publish(void) { }
 FORCE_INLINE void products_begin(void) { }
 FORCE_INLINE void products_commit(void) { }
 #define PRODUCTS_WAIT(count)
-#define AT_ITS_PLACE(value)
 #define OWN_BARRIER() BARRIER()
 #define ZEROS(sums, count) for (int i = 0; i < count; i++) { sums[i] = 0.0f; }
 FORCE_INLINE void slots_begin(__local ushort *memory) { }
@@ -206,7 +234,7 @@ FORCE_INLINE Tile further(Tile tile, int values)
     return result;
 }
 
-FORCE_INLINE void group_multiply(float *c, Tile a, Tile b, const int n, const int narrow)
+FORCE_INLINE void group_multiply(float *c, Tile a, Tile b, const int n)
 {
     int lane = LOCAL_ID % WARP;
     int warp = LOCAL_ID / WARP % 4;
@@ -218,15 +246,33 @@ FORCE_INLINE void group_multiply(float *c, Tile a, Tile b, const int n, const in
         {
             int left = a.column + at;
             int right = b.column + at;
-            c[i] += from_bf16(a.rows[(narrow ? narrow_place(row, left / 8) : place(row, left / 8)) + left % 8])
-                * from_bf16(b.rows[(narrow ? narrow_place(column, right / 8) : place(column, right / 8)) + right % 8]);
+            c[i] += from_bf16(a.rows[place(row, left / 8) + left % 8]) * from_bf16(b.rows[place(column, right / 8) + right % 8]);
         }
     }
 }
 
-FORCE_INLINE void group_multiply32(float *c, Tile a, Tile b) { group_multiply(c, a, b, 32, 0); }
-FORCE_INLINE void group_multiply192(float *c, Tile a, Tile b) { group_multiply(c, a, b, 192, 0); }
-FORCE_INLINE void group_multiply192_narrow(float *c, Tile a, Tile b) { group_multiply(c, a, b, 192, 1); }
+FORCE_INLINE void group_multiply32(float *c, Tile a, Tile b) { group_multiply(c, a, b, 32); }
+FORCE_INLINE void group_multiply192(float *c, Tile a, Tile b) { group_multiply(c, a, b, 192); }
+
+// scratch: four for each work item.
+FORCE_INLINE void group_multiply192_own(float *c, const uint *a, Tile b, __local uint *scratch)
+{
+    int lane = LOCAL_ID % WARP;
+    __local uint *warp = scratch + (LOCAL_ID - lane) * 4;
+    for (int i = 0; i < 4; i++) { warp[lane * 4 + i] = a[i]; }
+    BARRIER();
+    for (int i = 0; i < 96; i++)
+    {
+        int column = i / 4 * 8 + 2 * (lane % 4) + i % 2;
+        for (int at = 0; at < 16; at++)
+        {
+            uint pair = warp[(lane / 4 * 4 + at % 8 / 2) * 4 + at / 8 * 2 + i / 2 % 2];
+            int right = b.column + at;
+            c[i] += (at % 2 ? high_bf16(pair) : low_bf16(pair)) * from_bf16(b.rows[narrow_place(column, right / 8) + right % 8]);
+        }
+    }
+    BARRIER();
+}
 
 #endif
 
@@ -269,6 +315,16 @@ FORCE_INLINE void multiply_part(float *part, __local ushort *memory, int piece)
     products_commit();
 }
 
+// GELU of a part of the middle and its bias, in place.
+FORCE_INLINE void activate(float *part, __local const float *bias)
+{
+    UNROLL for (int j = 0; j < MIDDLE / 8; j++)
+    {
+        float2 pair = *(__local const float2 *)(bias + j * 8 + 2 * (LOCAL_ID % 4));
+        UNROLL for (int i = 0; i < 4; i++) { part[j * 4 + i] = gelu(part[j * 4 + i] + (i % 2 ? pair.y : pair.x)); }
+    }
+}
+
 // The work item's row in the group, of its first four sums; the other row is eight below.
 FORCE_INLINE int own_row(void) { return LOCAL_ID / WARP * 16 + LOCAL_ID % WARP / 4; }
 
@@ -276,27 +332,6 @@ FORCE_INLINE __local uint *own_pair(__local ushort *rows, int row, int j) { retu
 
 // Where the work item's pair of columns 8j.. of a tile of 32 columns lies.
 FORCE_INLINE __local uint *narrow_pair(__local ushort *tile, int row, int j) { return (__local uint *)(tile + narrow_place(row, j) + 2 * (LOCAL_ID % 4)); }
-
-FORCE_INLINE void load_bias(float2 *bias, __global const float *from)
-{
-    UNROLL for (int j = 0; j < MIDDLE / 8; j++) { bias[j] = *(__global const float2 *)(from + j * 8 + 2 * (LOCAL_ID % 4)); }
-}
-
-// GELU of a part of the feed-forward's middle, to its tile.
-FORCE_INLINE void activate(const float *part, const float2 *bias, __local ushort *tile)
-{
-    int row = own_row();
-    AT_ITS_PLACE(row);
-    UNROLL for (int j = 0; j < MIDDLE / 8; j++)
-    {
-        UNROLL for (int below = 0; below < 2; below++)
-        {
-            *narrow_pair(tile, row + below * 8, j) = pack_bf16(gelu(part[j * 4 + below * 2] + bias[j].x), gelu(part[j * 4 + below * 2 + 1] + bias[j].y));
-        }
-    }
-    publish();
-    OWN_BARRIER();
-}
 
 // LayerNorm of the work item's two rows, each of which its quad of lanes has, 96 values a lane.
 FORCE_INLINE void normalise(float *sum, __local const float *gamma, __local const float *beta, float epsilon, __local uint *scratch)
@@ -307,21 +342,21 @@ FORCE_INLINE void normalise(float *sum, __local const float *gamma, __local cons
         UNROLL for (int j = 0; j < WIDTH / 8; j++) { total += sum[j * 4 + below * 2] + sum[j * 4 + below * 2 + 1]; }
         total += lane_xor(total, 1, scratch);
         total += lane_xor(total, 2, scratch);
-        float mean = total / (float)WIDTH;
+        float mean = total * (1.0f / WIDTH);
         float squares = 0.0f;
         UNROLL for (int j = 0; j < WIDTH / 8; j++)
         {
-            float low = sum[j * 4 + below * 2] - mean;
-            float high = sum[j * 4 + below * 2 + 1] - mean;
+            float low = sum[j * 4 + below * 2] -= mean;
+            float high = sum[j * 4 + below * 2 + 1] -= mean;
             squares = fused(low, low, fused(high, high, squares));
         }
         squares += lane_xor(squares, 1, scratch);
         squares += lane_xor(squares, 2, scratch);
-        float factor = fast_rsqrt(squares / (float)WIDTH + epsilon);
+        float factor = fast_rsqrt(squares * (1.0f / WIDTH) + epsilon);
         UNROLL for (int j = 0; j < WIDTH / 8; j++)
         {
-            sum[j * 4 + below * 2] = (sum[j * 4 + below * 2] - mean) * factor;
-            sum[j * 4 + below * 2 + 1] = (sum[j * 4 + below * 2 + 1] - mean) * factor;
+            sum[j * 4 + below * 2] *= factor;
+            sum[j * 4 + below * 2 + 1] *= factor;
         }
     }
     UNROLL for (int j = 0; j < WIDTH / 8; j++)
@@ -424,7 +459,7 @@ __kernel GROUP_SIZE(GROUP) void project384(__global const ushort *a, __global co
         project(sum, memory, pieces, block * PROJECTED, blocks * PROJECTED);
         int last = block * PROJECTED + PROJECTED - 1;
         __local const float *bias = vectors_of(memory, last);
-        // The rows stay where they are: what is written goes through the place of the middle's part, 32 columns at a time.
+        // The rows stay where they are: what is written goes through a place beside them, 32 columns at a time.
         UNROLL for (int s = 0; s < WIDTH / MIDDLE; s++)
         {
             UNROLL for (int j = 0; j < MIDDLE / 8; j++)
@@ -433,7 +468,7 @@ __kernel GROUP_SIZE(GROUP) void project384(__global const ushort *a, __global co
                 UNROLL for (int below = 0; below < 2; below++)
                 {
                     int at = (s * MIDDLE / 8 + j) * 4 + below * 2;
-                    *narrow_pair(memory + PART_AT, own_row() + below * 8, j) = pack_bf16(sum[at] + pair.x, sum[at + 1] + pair.y);
+                    *narrow_pair(memory + OWN_AT, own_row() + below * 8, j) = pack_bf16(sum[at] + pair.x, sum[at + 1] + pair.y);
                 }
             }
             OWN_BARRIER();
@@ -443,7 +478,7 @@ __kernel GROUP_SIZE(GROUP) void project384(__global const ushort *a, __global co
                 int row = LOCAL_ID / 128 * 64 + i + LOCAL_ID % 128 / 4;
                 if (first + row < rows)
                 {
-                    *(__global uint4 *)(out + (long)(first + row) * columns + column + s * MIDDLE + chunk * 8) = *(__local const uint4 *)(memory + PART_AT + narrow_place(row, chunk));
+                    *(__global uint4 *)(out + (long)(first + row) * columns + column + s * MIDDLE + chunk * 8) = *(__local const uint4 *)(memory + OWN_AT + narrow_place(row, chunk));
                 }
             }
             OWN_BARRIER();
@@ -451,21 +486,24 @@ __kernel GROUP_SIZE(GROUP) void project384(__global const ushort *a, __global co
         release(memory, last);
         refill(memory, pieces, last, blocks * PROJECTED);
     }
+    cluster_barrier();
 }
 
 // What follows attention in a layer: x = LayerNorm(in + context wo^T + bias), out = LayerNorm(x + gelu(x up^T + upBias) down^T + downBias). context, in
-// and out are [rows, 384] (out may be in); middle is a multiple of 32, at least 64. w: the pieces of wo as in project384, then for each 32 of the middle
+// and out are [rows, 384] (out may be in); middle is a multiple of 32, 64 to 2048. w: the pieces of wo as in project384, then for each 32 of the middle
 // one of up (six tiles of 32 rows and 64 columns) and one of down (384 rows and 32 columns), and one with the last vectors: down's bias, gamma, beta. The
 // middle never leaves the group.
 __kernel GROUP_SIZE(GROUP) void after_attention384(__global const ushort *context, __global const ushort *in, __global const ushort *w,
     __global const float *upBias, __global ushort *out, int rows, int middle, float epsilon)
 {
     LAUNCHED_MEMORY(memory, MEMORY);
-    SCRATCH(scratch, GROUP);
+    SCRATCH(scratch, GROUP * 4);
     int first = GROUP_X * ROWS;
     int parts = middle / MIDDLE;
     int pieces = PROJECTED + 2 * parts + 1;
+    __local float *bias = (__local float *)(memory + OWN_AT);
     float sum[SUMS];
+    for (int i = LOCAL_ID; i < middle; i += GROUP) { bias[i] = upBias[i]; }
     begin(memory, context + (long)first * WIDTH, rows - first, w, pieces);
     project(sum, memory, w, 0, pieces);
     OWN_BARRIER();
@@ -474,42 +512,41 @@ __kernel GROUP_SIZE(GROUP) void after_attention384(__global const ushort *contex
     release(memory, PROJECTED - 1);
     refill(memory, w, PROJECTED - 1, pieces);
 
-    // Behind the projection's pieces part p of the middle has two: up's, 2p, and down's, 2p + 1.
+    // Behind the projection's pieces part p of the middle has two: up's, 2p, and down's, 2p + 1. While a part is multiplied by down, the next, which up has made,
+    // is activated: it stays in registers.
     float part[MIDDLE / 2];
-    float2 bias[MIDDLE / 8];
+    uint made[MIDDLE / 4];
     slot_wait(memory, PROJECTED);
     multiply_part(part, memory, PROJECTED);
-    load_bias(bias, upBias);
     PRODUCTS_WAIT(0);
     release(memory, PROJECTED);
-    refill(memory, w, PROJECTED, pieces);
-    activate(part, bias, memory + PART_AT);
+    activate(part, bias);
+    UNROLL for (int i = 0; i < MIDDLE / 4; i++) { made[i] = pack_bf16(part[i * 2], part[i * 2 + 1]); }
     ZEROS(sum, SUMS);
     for (int p = 0; p < parts; p++)
     {
         int piece = PROJECTED + 2 * p;
-        int next = p + 1 < parts ? p + 1 : 0;
-        Tile made = further(tile_at(memory, PART_AT), UNIFORM(LOCAL_ID / 128) * 64 * MIDDLE);
+        int more = p + 1 < parts;
         Tile weight = tile_at(memory, PIECES_AT + (piece + 1) % SLOTS * PIECE);
-        slot_wait(memory, piece + 1);
-        products_begin();
-        UNROLL for (int k = 0; k < 2; k++)
-        {
-            group_multiply192_narrow(sum, further(made, k * 16), further(weight, k * 16));
-            group_multiply192_narrow(sum + SUMS / 2, further(made, k * 16), further(further(weight, 192 * MIDDLE), k * 16));
-        }
-        products_commit();
         // After the last part nothing reads what this makes, of the vectors.
         slot_wait(memory, piece + 2);
         multiply_part(part, memory, piece + 2);
-        // On its way while the products are made.
-        load_bias(bias, upBias + next * MIDDLE);
+        // While products are made, the slots of the pieces before are filled again, with which the other warps are done by now.
+        if (p > 0) { refill(memory, w, piece - 1, pieces); }
+        refill(memory, w, piece, pieces);
+        slot_wait(memory, piece + 1);
+        UNROLL for (int k = 0; k < 2; k++)
+        {
+            group_multiply192_own(sum, made + k * 4, further(weight, k * 16), scratch);
+            group_multiply192_own(sum + SUMS / 2, made + k * 4, further(further(weight, 192 * MIDDLE), k * 16), scratch);
+        }
+        products_commit();
+        PRODUCTS_WAIT(1);
+        if (more) { release(memory, piece + 2); }
+        activate(part, bias + (more ? (p + 1) * MIDDLE : 0));
         PRODUCTS_WAIT(0);
         release(memory, piece + 1);
-        if (next) { release(memory, piece + 2); }
-        refill(memory, w, piece + 1, pieces);
-        if (next) { refill(memory, w, piece + 2, pieces); }
-        if (next) { activate(part, bias, memory + PART_AT); }
+        UNROLL for (int i = 0; i < MIDDLE / 4; i++) { made[i] = pack_bf16(part[i * 2], part[i * 2 + 1]); }
     }
 
     add_and_normalise(sum, memory, vectors_of(memory, pieces - 1), epsilon, scratch);
@@ -525,4 +562,5 @@ __kernel GROUP_SIZE(GROUP) void after_attention384(__global const ushort *contex
             }
         }
     }
+    cluster_barrier();
 }

@@ -91,6 +91,52 @@ void arrive(Warp &w, const Op &op)
     each_lane(w.mask, [&](int lane) { arrive_at(w, op, w.group->mbarrier(w, op, barrier_address(w, op, op.o[0], op.wide, op.imm, lane))); });
 }
 
+// "mapa": where the same place is in another group of the cluster. Here the high byte is the group's number, plus one: an address without is one's own.
+constexpr int RANK_BITS = 24;
+
+void map_address(Warp &w, const Op &op)
+{
+    each_lane(w.mask, [&](int lane) {
+        if (w.at<uint32_t>(op.o[2])[lane] >= w.group->cluster.size()) w.fault(op, LAUNCH_FAILED, "mapa: the cluster has no group " + std::to_string(w.at<uint32_t>(op.o[2])[lane]));
+    });
+    put<uint32_t>(w, op.o[0], [&](int lane) { return w.at<uint32_t>(op.o[1])[lane] | (w.at<uint32_t>(op.o[2])[lane] + 1) << RANK_BITS; });
+}
+
+void arrive_in_cluster(Warp &w, const Op &op)
+{
+    each_lane(w.mask, [&](int lane) {
+        uint32_t address = w.at<uint32_t>(op.o[0])[lane] + (uint32_t)op.imm, rank = address >> RANK_BITS;
+        Group &group = rank ? *w.group->cluster[rank - 1] : *w.group;
+        Mbarrier &m = group.mbarrier(w, op, address & ((1u << RANK_BITS) - 1));
+        if (m.pending == 0) w.fault(op, LAUNCH_FAILED, "one arrival more than the mbarrier at " + std::to_string(m.at) + " counts");
+        if (group.done()) w.fault(op, LAUNCH_FAILED, "an arrival in a group that has ended");
+        m.pending--;
+        group.events++;
+        group.complete(m);
+    });
+}
+
+// "barrier.cluster": all warps of the cluster arrive, then any may go on.
+void arrive_at_cluster(Warp &w, const Op &)
+{
+    Group &lead = *w.group->cluster[0];
+    w.clusterPhase = lead.clusterPhase;
+    lead.events++;
+    uint32_t all = 0;
+    for (const Group *group : w.group->cluster) all += group->warpCount;
+    if (++lead.clusterArrived < all) return;
+    lead.clusterArrived = 0;
+    lead.clusterPhase++;
+}
+
+void wait_for_cluster(Warp &w, const Op &)
+{
+    if (w.group->cluster[0]->clusterPhase != w.clusterPhase) return;
+    // Again in its next turn.
+    w.pc--;
+    w.retry = true;
+}
+
 // "mbarrier.arrive.expect_tx": the phase waits for so many bytes more; then one arrival.
 void arrive_expecting(Warp &w, const Op &op)
 {
@@ -122,8 +168,9 @@ void try_wait(Warp &w, const Op &op)
     w.retry = (over & w.mask) != w.mask;
 }
 
-// "cp.async.bulk": multiples of 16 bytes from global to shared memory, counted by an mbarrier.
-void copy_bulk(Warp &w, const Op &op)
+// "cp.async.bulk": multiples of 16 bytes from global to shared memory, counted by an mbarrier; with .multicast::cluster to the same place of each group of the
+// cluster whose bit is set, and counted by the mbarrier at the same place there.
+template <bool Multicast> void copy_bulk(Warp &w, const Op &op)
 {
     each_lane(w.mask, [&](int lane) {
         uint64_t to[LANES] = {}, from[LANES] = {};
@@ -138,11 +185,18 @@ void copy_bulk(Warp &w, const Op &op)
         access(w, op, Space::Shared, Access::Write, to, bytes);
         w.mask = mask;
         Copy copy { (uint32_t)to[lane], from[lane], bytes, bytes, &op, lane };
-        if (w.group->late) { m.copies.push_back(copy); return; }
-        w.group->copy(copy);
-        m.bytes -= bytes;
-        w.group->events++;
-        w.group->complete(m);
+        uint32_t ranks = Multicast ? w.at<uint16_t>(op.o[4])[lane] : 1u << w.group->rank;
+        if (ranks >> w.group->cluster.size()) w.fault(op, LAUNCH_FAILED, "cp.async.bulk to a group that the cluster has not");
+        each_lane(ranks, [&](int rank) {
+            Group &group = *w.group->cluster[(size_t)rank];
+            Mbarrier &there = group.mbarrier(w, op, m.at);
+            if (group.done()) w.fault(op, LAUNCH_FAILED, "cp.async.bulk to a group that has ended");
+            if (group.late) { there.copies.push_back(copy); return; }
+            group.copy(copy);
+            there.bytes -= bytes;
+            group.events++;
+            group.complete(there);
+        });
     });
 }
 
@@ -197,22 +251,36 @@ struct Matrix
     }
 };
 
+/// A row of the left side in registers: lane 4 (row % 8) + c has columns 2c and 2c + 1 in its first register, or second for the lower eight rows, and those eight
+/// columns further in its third and fourth.
+void own_row(Warp &w, const Op &op, int first, uint32_t row, float *to)
+{
+    for (uint32_t k = 0; k < 16; k++)
+    {
+        uint32_t pair = w.at<uint32_t>(number(w, op, first + (int)(k / 8 * 2 + row / 8)))[row % 8 * 4 + k % 8 / 2], bits = k % 2 ? pair & 0xFFFF0000 : pair << 16;
+        std::memcpy(to + k, &bits, 4);
+    }
+}
+
 /// "wgmma.mma_async": each warp of the four makes its 16 rows, when it comes by. Element i of a lane is in row lane / 4, + 8 for odd i / 2, and in column
 /// 8 (i / 4) + 2 (lane % 4) + i % 2 ("Register Fragments and Shared Memory Matrix Layouts"). The sums are in registers at once, since a program may not look
 /// at them before it has waited.
-template <int N> void multiply_group(Warp &w, const Op &op)
+template <int N, bool Own> void multiply_group(Warp &w, const Op &op)
 {
-    for (int i = 0; i < 4; i++) if (number(w, op, N / 2 + i) != (i < 2 ? 1u : 0u)) w.fault(op, LAUNCH_FAILED, "wgmma with a negation or a transposition is not known");
-    uint64_t descriptorA = w.at<uint64_t>(op.o[0])[0], descriptorB = w.at<uint64_t>(op.o[1])[0];
+    // The numbers stand behind the sums and, where it is in registers, the left side.
+    int numbers = N / 2 + (Own ? 4 : 0), right_slot = Own ? 0 : 1;
+    for (int i = 0; i < (Own ? 3 : 4); i++) if (number(w, op, numbers + i) != (i < 2 ? 1u : 0u)) w.fault(op, LAUNCH_FAILED, "wgmma with a negation or a transposition is not known");
+    uint64_t descriptorA = w.at<uint64_t>(op.o[0])[0], descriptorB = w.at<uint64_t>(op.o[right_slot])[0];
     for (int lane = 1; lane < LANES; lane++)
-        if (w.at<uint64_t>(op.o[0])[lane] != descriptorA || w.at<uint64_t>(op.o[1])[lane] != descriptorB) w.fault(op, LAUNCH_FAILED, "wgmma: lanes differ in a matrix descriptor");
-    Matrix left(w, op, descriptorA), right(w, op, descriptorB);
-    bool add = *w.at<uint32_t>(op.o[2]) & 1;
+        if (w.at<uint64_t>(op.o[0])[lane] != descriptorA || w.at<uint64_t>(op.o[right_slot])[lane] != descriptorB) w.fault(op, LAUNCH_FAILED, "wgmma: lanes differ in a matrix descriptor");
+    Matrix left(w, op, Own ? 0 : descriptorA), right(w, op, descriptorB);
+    bool add = *w.at<uint32_t>(op.o[right_slot + 1]) & 1;
     static thread_local float a[2][16][LANES], b[N][16];
     for (uint32_t row = 0; row < 16; row++)
     {
         float values[16];
-        left.read(w, op, (uint32_t)(w.index % 4) * 16 + row, values);
+        if (Own) own_row(w, op, N / 2, row, values);
+        else left.read(w, op, (uint32_t)(w.index % 4) * 16 + row, values);
         for (int k = 0; k < 16; k++) for (int i = 0; i < 4; i++) a[row / 8][k][row % 8 * 4 + (uint32_t)i] = values[k];
     }
     for (uint32_t row = 0; row < N; row++) right.read(w, op, row, b[row]);
@@ -238,14 +306,15 @@ template <int N> void multiply_group(Warp &w, const Op &op)
 
 template <int N> void products_of(std::vector<Form> &to)
 {
-    to.push_back({ "wgmma.mma_async.sync.aligned.m64n" + std::to_string(N) + "k16.f32.bf16.bf16", "+{" + std::to_string(N / 2) + "w}:ddpiiii", multiply_group<N>, Class::Product, Kind::Together });
+    to.push_back({ "wgmma.mma_async.sync.aligned.m64n" + std::to_string(N) + "k16.f32.bf16.bf16", "+{" + std::to_string(N / 2) + "w}:ddpiiii", multiply_group<N, false>, Class::Product, Kind::Together });
+    to.push_back({ "wgmma.mma_async.sync.aligned.m64n" + std::to_string(N) + "k16.f32.bf16.bf16", "+{" + std::to_string(N / 2) + "w}:{4w}dpiii", multiply_group<N, true>, Class::Product, Kind::Together });
 }
 
 } // namespace
 
 void add_asynchronous_forms(std::vector<Form> &to)
 {
-    Class g = Class::GlobalLoad, b = Class::Barrier;
+    Class g = Class::Global, b = Class::Barrier;
     for (std::string name : { "cp.async.cg.shared.global", "cp.async.ca.shared.global" })
     {
         to.push_back({ name, "aai", copy_lanes<false>, g });
@@ -260,7 +329,12 @@ void add_asynchronous_forms(std::vector<Form> &to)
     to.push_back({ "mbarrier.try_wait.parity.shared::cta.b64", "p:aw", try_wait, b, Kind::Wait });
     to.push_back({ "fence.mbarrier_init.release.cluster", "", nothing, b });
     to.push_back({ "fence.proxy.async.shared::cta", "", nothing, b });
-    to.push_back({ "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes", "aawa", copy_bulk, g });
+    to.push_back({ "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes", "aawa", copy_bulk<false>, g });
+    to.push_back({ "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster", "aawah", copy_bulk<true>, g });
+    to.push_back({ "mapa.shared::cluster.u32", "w:ww", map_address, Class::Integer });
+    to.push_back({ "mbarrier.arrive.shared::cluster.b64", "_a", arrive_in_cluster, b });
+    to.push_back({ "barrier.cluster.arrive.aligned", "", arrive_at_cluster, b, Kind::Together });
+    to.push_back({ "barrier.cluster.wait.aligned", "", wait_for_cluster, b, Kind::Wait });
     to.push_back({ "cp.async.bulk.prefetch.L2.global", "aw", prefetch_bulk, g });
     to.push_back({ "wgmma.fence.sync.aligned", "", nothing, b, Kind::Together });
     to.push_back({ "wgmma.commit_group.sync.aligned", "", nothing, b, Kind::Together });

@@ -47,6 +47,7 @@ public:
     {
         _kernel.name = _body.name;
         _kernel.parameters = _body.parameters;
+        _kernel.cluster = _body.cluster;
         for (const Parameter &p : _body.parameters) _kernel.parameterBytes = std::max(_kernel.parameterBytes, p.offset + p.bytes);
         place_symbols();
         for (const Statement &statement : _body.statements) decode(statement);

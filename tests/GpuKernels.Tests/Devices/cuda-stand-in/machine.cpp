@@ -48,11 +48,12 @@ Group::Group(Launch &launch, const Allocations &allocations, OpCount *counts, Ch
     }
 }
 
-void Group::run(uint32_t x, uint32_t y, uint32_t z)
+void Group::begin(uint32_t x, uint32_t y, uint32_t z)
 {
     id[0] = x, id[1] = y, id[2] = z;
     number = (z * launch->grid[1] + y) * launch->grid[0] + x;
     mbarriers.clear();
+    clusterArrived = 0, clusterPhase = 0;
     for (NamedBarrier &b : barriers) b = {};
     // Shared memory begins with whatever was there: here with what stands out.
     std::memset(shared, 0xCD, sharedBytes);
@@ -70,25 +71,30 @@ void Group::run(uint32_t x, uint32_t y, uint32_t z)
             for (uint32_t lane = 0; lane < LANES; lane++)
             {
                 uint32_t t = first + lane;
-                uint32_t values[] = { t % n[0], t / n[0] % n[1], t / n[0] / n[1], n[0], n[1], n[2], x, y, z, launch->grid[0], launch->grid[1], launch->grid[2], lane, (uint32_t)w.index };
+                uint32_t values[] = { t % n[0], t / n[0] % n[1], t / n[0] / n[1], n[0], n[1], n[2], x, y, z, launch->grid[0], launch->grid[1], launch->grid[2], lane, (uint32_t)w.index, rank };
                 w.at<uint32_t>(special.at)[lane] = values[(int)special.what];
             }
         }
     }
-    for (uint32_t left = warpCount; left > 0;)
-    {
-        uint64_t before = events;
-        left = 0;
-        for (Warp &w : warps)
-        {
-            if (!w.done && w.barrier < 0) counts ? turn<true>(w) : turn<false>(w);
-        }
-        for (Warp &w : warps) left += !w.done;
-        if (left > 0 && events == before) deadlock();
-    }
 }
 
-void Group::deadlock()
+bool Group::done() const
+{
+    return std::all_of(warps.begin(), warps.end(), [](const Warp &w) { return w.done; });
+}
+
+uint32_t Group::turns()
+{
+    for (Warp &w : warps)
+    {
+        if (!w.done && w.barrier < 0) counts ? turn<true>(w) : turn<false>(w);
+    }
+    uint32_t left = 0;
+    for (Warp &w : warps) left += !w.done;
+    return left;
+}
+
+std::string Group::stuck()
 {
     std::string text = kernel->name + ", group " + std::to_string(id[0]) + "," + std::to_string(id[1]) + ": nobody can go on:";
     for (Warp &w : warps)
@@ -97,7 +103,7 @@ void Group::deadlock()
         uint32_t line = kernel->ops[(size_t)w.pc].line;
         text += " warp " + std::to_string(w.index) + (w.barrier >= 0 ? " at barrier " + std::to_string(w.barrier) + " before line " : " at line ") + std::to_string(line) + ";";
     }
-    throw Fault(LAUNCH_FAILED, text);
+    return text;
 }
 
 /// The lanes furthest behind are taken, with all that are where they are. False if there are none.
@@ -298,7 +304,6 @@ void Group::release_full()
         NamedBarrier &b = barriers[i];
         if (b.arrived == 0 || (b.count == 0 ? b.arrived != all : (uint32_t)__builtin_popcount(b.arrived) * LANES < b.count)) continue;
         for (Warp &w : warps) if (b.arrived >> w.index & 1) w.barrier = -1;
-        barriersDone++;
         b = {};
     }
 }
@@ -351,7 +356,7 @@ void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresse
     {
         if (!g.allocations->holds(least, most - least + bytes))
             each_lane(w.mask, [&](int lane) { if (!g.allocations->holds(addresses[lane], bytes)) refuse(ILLEGAL_ADDRESS, "in no allocation", addresses[lane]); });
-        if (g.counts) count_global(count_of(w, op), addresses, w.mask, bytes);
+        if (g.counts && bytes <= 16) count_global(count_of(w, op), addresses, w.mask, bytes);
     }
 }
 
@@ -377,6 +382,24 @@ bool Allocations::holds(uint64_t at, uint64_t bytes) const
     return range(at, from, all) && bytes <= all - (at - from);
 }
 
+/// The groups of a cluster at the same time, from the one at x on.
+static void run(const std::vector<Group *> &cluster, uint32_t x, uint32_t y, uint32_t z)
+{
+    for (Group *group : cluster) group->begin(x + group->rank, y, z);
+    for (uint32_t left = 1; left > 0;)
+    {
+        uint64_t before = 0, after = 0;
+        for (Group *group : cluster) before += group->events;
+        left = 0;
+        for (Group *group : cluster) left += group->turns();
+        for (Group *group : cluster) after += group->events;
+        if (left == 0 || after != before) continue;
+        std::string text;
+        for (Group *group : cluster) text += group->stuck();
+        throw Fault(LAUNCH_FAILED, text);
+    }
+}
+
 void execute(Launch &launch, const Allocations &allocations)
 {
     uint64_t groups = (uint64_t)launch.grid[0] * launch.grid[1] * launch.grid[2];
@@ -384,18 +407,25 @@ void execute(Launch &launch, const Allocations &allocations)
     std::atomic<bool> failed = false;
     std::string text;
     int code = 0;
-    KernelCount *count = options().count ? &counts_of(*launch.kernel) : nullptr;
+    uint32_t size = launch.kernel->cluster;
+    if (launch.grid[0] % size) throw Fault(INVALID_CLUSTER_SIZE, launch.kernel->name + ": the launch has " + std::to_string(launch.grid[0]) + " groups along x, which is not a multiple of its clusters' " + std::to_string(size));
     auto work = [&] {
-        Group group(launch, allocations, count ? count->ops.data() : nullptr, nullptr);
+        std::vector<std::unique_ptr<Group>> made;
+        std::vector<Group *> cluster;
+        for (uint32_t rank = 0; rank < size; rank++)
+        {
+            made.push_back(std::make_unique<Group>(launch, allocations, nullptr, nullptr));
+            cluster.push_back(made.back().get());
+        }
+        for (Group *group : cluster) group->cluster = cluster, group->rank = (uint32_t)(std::find(cluster.begin(), cluster.end(), group) - cluster.begin());
         try
         {
-            for (uint64_t i; !failed && (i = next++) < groups;) group.run((uint32_t)(i % launch.grid[0]), (uint32_t)(i / launch.grid[0] % launch.grid[1]), (uint32_t)(i / launch.grid[0] / launch.grid[1]));
+            for (uint64_t i; !failed && (i = next.fetch_add(size)) < groups;) run(cluster, (uint32_t)(i % launch.grid[0]), (uint32_t)(i / launch.grid[0] % launch.grid[1]), (uint32_t)(i / launch.grid[0] / launch.grid[1]));
         }
         catch (const Fault &fault)
         {
             if (!failed.exchange(true)) text = fault.what(), code = fault.code;
         }
-        if (count) count->barriers += group.barriersDone;
     };
     if (options().threads > 1 && groups > 1)
     {
@@ -404,7 +434,6 @@ void execute(Launch &launch, const Allocations &allocations)
         other.join();
     }
     else work();
-    if (count) count->launches++, count->groups += groups;
     if (failed) throw Fault(code, text);
 }
 
@@ -422,9 +451,9 @@ Options::Options()
     failAfter = number("STANDIN_FAIL_AFTER", -1);
 }
 
-Options &options()
+const Options &options()
 {
-    static Options read;
+    static const Options read;
     return read;
 }
 

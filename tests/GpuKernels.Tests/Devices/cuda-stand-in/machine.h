@@ -13,7 +13,7 @@ struct Group;
 class Check;
 
 /// The numbers are cuda.h's.
-enum Code { ILLEGAL_ADDRESS = 700, MISALIGNED = 716, LAUNCH_FAILED = 719 };
+enum Code { INVALID_CLUSTER_SIZE = 912, ILLEGAL_ADDRESS = 700, MISALIGNED = 716, LAUNCH_FAILED = 719 };
 
 /// What ends a launch.
 struct Fault : std::runtime_error
@@ -39,6 +39,8 @@ struct Warp
     uint32_t active = 0, mask = 0, living = 0;
     int32_t pc = 0;
     bool retry = false, done = false;
+    /// What the cluster's barrier was at when it arrived there.
+    uint64_t clusterPhase = 0;
     /// The number of the barrier it waits at, or -1.
     int barrier = -1;
     /// Further on than `pc`, none of them at it; and those that wait for the others.
@@ -135,21 +137,7 @@ struct OpCount
     uint64_t issued = 0, lanes = 0, wavefronts = 0, idealWavefronts = 0, sectors = 0, idealSectors = 0;
 };
 
-/// What a kernel did in all its launches.
-struct KernelCount
-{
-    const Kernel *kernel;
-    uint64_t launches, groups, barriers;
-    std::vector<OpCount> ops;
-
-    uint64_t of(Class counted) const;
-    OpCount all() const;
-};
-
-std::vector<KernelCount> &counts();
-KernelCount &counts_of(const Kernel &kernel);
-
-/// How kernels are run: by the environment.
+/// How instructions are run: set by the environment once.
 struct Options
 {
     bool count = false, lines = false, check = false;
@@ -157,7 +145,7 @@ struct Options
     long failAfter = -1;
     Options();
 };
-Options &options();
+const Options &options();
 
 struct Group
 {
@@ -173,13 +161,23 @@ struct Group
     NamedBarrier barriers[16];
     /// Counts what may let another warp go on.
     uint64_t events = 0;
-    uint64_t steps = 0, barriersDone = 0;
+    uint64_t steps = 0;
     OpCount *counts = nullptr;
     Check *check = nullptr;
     bool late = false;
 
     Group(Launch &launch, const Allocations &allocations, OpCount *counts, Check *check);
-    void run(uint32_t x, uint32_t y, uint32_t z);
+    /// What the first of a cluster's groups has: warps that arrived at the cluster's barrier, and how often it was full.
+    uint32_t clusterArrived = 0;
+    uint64_t clusterPhase = 0;
+    std::vector<Group *> cluster { this };
+    uint32_t rank = 0;
+
+    void begin(uint32_t x, uint32_t y, uint32_t z);
+    /// Each warp's turn; how many are not done.
+    uint32_t turns();
+    bool done() const;
+    std::string stuck();
     Mbarrier &mbarrier(Warp &w, const Op &op, uint32_t at);
     /// Ends the phase if nothing is waited for; true if it did.
     bool complete(Mbarrier &m);
@@ -192,7 +190,6 @@ private:
     bool gather(Warp &w);
     void advance(Warp &w);
     bool pick(Warp &w);
-    [[noreturn]] void deadlock();
     std::vector<uint8_t> _registers, _shared;
 };
 

@@ -99,6 +99,7 @@ const std::map<std::string_view, Special> SPECIALS = {
     { "%tid.x", Special::TidX }, { "%tid.y", Special::TidY }, { "%tid.z", Special::TidZ }, { "%ntid.x", Special::NtidX }, { "%ntid.y", Special::NtidY },
     { "%ntid.z", Special::NtidZ }, { "%ctaid.x", Special::CtaidX }, { "%ctaid.y", Special::CtaidY }, { "%ctaid.z", Special::CtaidZ },
     { "%nctaid.x", Special::NctaidX }, { "%nctaid.y", Special::NctaidY }, { "%nctaid.z", Special::NctaidZ }, { "%laneid", Special::Lane }, { "%warpid", Special::Warp },
+    { "%cluster_ctarank", Special::ClusterRank },
 };
 
 class Parser
@@ -191,7 +192,13 @@ private:
             }
         }
         // .maxntid and its like bind the compiler, not what is computed.
-        while (!_lexer.is("{")) _lexer.take();
+        while (!_lexer.is("{"))
+        {
+            Token token = _lexer.take();
+            if (token.text != ".reqnctapercluster") continue;
+            body.cluster = number();
+            while (_lexer.skip(",")) if (number() != 1) refuse(token.line, "a cluster that is not along x");
+        }
         _lexer.expect("{");
         int depth = 1;
         while (depth > 0)

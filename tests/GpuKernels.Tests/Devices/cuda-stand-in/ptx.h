@@ -18,8 +18,8 @@ struct Warp;
 struct Op;
 using Run = void (*)(Warp &, const Op &);
 
-/// What decides how an instruction is counted; atomics are stores.
-enum class Class : uint8_t { Integer, Float, Special, Convert, Move, SharedLoad, SharedStore, GlobalLoad, GlobalStore, Matrix, Product, Shuffle, Branch, Barrier, Count };
+/// What decides how an instruction is counted.
+enum class Class : uint8_t { Integer, Float, Special, Convert, Move, Shared, Global, Matrix, Product, Shuffle, Branch, Barrier, Count };
 
 /// What decides how an instruction is scheduled. Together: by all living lanes of the warp at once. Wait: one that may ask to be tried again.
 enum class Kind : uint8_t { Plain, Branch, Return, Together, Barrier, Wait };
@@ -62,7 +62,7 @@ void add_memory_forms(std::vector<Form> &);
 void add_collective_forms(std::vector<Form> &);
 void add_asynchronous_forms(std::vector<Form> &);
 
-enum class Special : uint8_t { TidX, TidY, TidZ, NtidX, NtidY, NtidZ, CtaidX, CtaidY, CtaidZ, NctaidX, NctaidY, NctaidZ, Lane, Warp };
+enum class Special : uint8_t { TidX, TidY, TidZ, NtidX, NtidY, NtidZ, CtaidX, CtaidY, CtaidZ, NctaidX, NctaidY, NctaidZ, Lane, Warp, ClusterRank };
 
 struct Parameter { std::string name; uint32_t offset, bytes; };
 struct Constant { Width width; uint64_t bits; uint32_t at; };
@@ -80,6 +80,8 @@ struct Kernel
     /// Bytes of a warp's registers and constants.
     uint32_t registerBytes = 0;
     uint32_t staticShared = 0, dynamicShared = 0;
+    /// Groups of a cluster, along x.
+    uint32_t cluster = 1;
     /// Whether it reads or writes shared memory by units of less than 4 bytes, and global memory.
     bool narrowShared = false, narrowGlobal = false;
 };
@@ -125,6 +127,7 @@ struct Body
     std::unordered_map<std::string, uint32_t> labels;
     std::vector<Parameter> parameters;
     std::vector<Symbol> symbols;
+    uint32_t cluster = 1;
 };
 
 Kernel decode(Body &body);
