@@ -78,10 +78,12 @@ const tokens = ["[UNK]", "he", "##llo", "don", "'", "t", ".", "é", "▁a", "▁
 const small = { ...file, added_tokens: [added(0, "[UNK]", { special: true })], post_processor: null, model: { ...file.model, vocab: Object.fromEntries(tokens.map((token, i) => [token, i])) } };
 const decoders = [
     null, { type: "WordPiece", prefix: "##", cleanup: true }, { type: "WordPiece", prefix: "##", cleanup: false }, { type: "BPEDecoder", suffix: "</w>" }, { type: "ByteFallback" }, { type: "Fuse" },
+    { type: "CTC", pad_token: "he", word_delimiter_token: "x", cleanup: true }, { type: "CTC", pad_token: "[UNK]", word_delimiter_token: "##", cleanup: false },
+    { type: "Replace", pattern: { Regex: "(?<=#)|(?i:E)|\\b$" }, content: "-" },
     { type: "Sequence", decoders: [{ type: "Replace", pattern: { String: "▁" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }, { type: "Strip", content: " ", start: 1, stop: 1 }] },
 ];
 // The first is a letter: the reference ends with a panic where Strip is given nothing.
-for (let i = 0; i < 70; i++) {
+for (let i = 0; i < 100; i++) {
     const decode = { decoder: decoders[i % decoders.length], ids: [16, ...Array.from({ length: random.below(10) }, () => random.below(tokens.length + 1))], skip: random.below(2) === 0 };
     decode.text = await Tokenizer.fromString(JSON.stringify({ ...small, decoder: decode.decoder })).decode(decode.ids, decode.skip);
     lines.push(decode);

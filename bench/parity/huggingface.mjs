@@ -48,6 +48,16 @@ export const kinds = {
         normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap(replacements())).toString("base64") }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }] },
         pre_tokenizer: { type: "WhitespaceSplit" },
     }),
+    wordlevel: () => stages({
+        normalizer: { type: "Lowercase" }, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "UnicodeScripts" }, { type: "FixedLength", length: 3 }] }, post_processor: null,
+        decoder: { type: "CTC", pad_token: "a", word_delimiter_token: "e", cleanup: true }, model: { type: "WordLevel", vocab: words(), unk_token: "[UNK]" },
+    }),
+    scripts: () => stages({
+        normalizer: null, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, { type: "UnicodeScripts" }] }, post_processor: null,
+        decoder: { type: "CTC", pad_token: "[PAD]", word_delimiter_token: "|", cleanup: false }, model: { type: "WordLevel", vocab: words(), unk_token: "[UNK]" },
+    }),
+    scriptsalone: () => ({ ...models.small.fallback(), pre_tokenizer: { type: "UnicodeScripts" } }),
+    bytecharacters: () => models.bytecharacters(),
     e5: () => ({ ...models.kinds.xlmr(), normalizer: { type: "Precompiled", precompiled_charsmap: Buffer.from(charsmap(replacements())).toString("base64") } }),
     added: () => {
         const file = bert(words());

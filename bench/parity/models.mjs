@@ -100,6 +100,37 @@ function unigram(size, options = {}, round = score => score) {
     return { type: "Unigram", unk_id: 3, ...options, vocab: [...special.map(piece => [piece, 0]), ...single, ...frequent].map(([piece, count]) => [piece, count === 0 ? 0 : round(Math.log(count / total))]) };
 }
 
+/** Bytes spelled as characters by the normaliser, pieces of a fixed length, and merges of characters. */
+export const bytecharacters = () => file({
+    normalizer: { type: "Sequence", normalizers: [{ type: "NFC" }, { type: "ByteLevel" }] }, pre_tokenizer: { type: "FixedLength", length: 7 }, decoder: byteLevel(true, true),
+    model: characterBpe(300, { unit: text => spell(Buffer.from(text.replaceAll(" ", "\n"))).replaceAll("\u010a", " \u0120") }),
+});
+
+/** Expressions of published tokenizer.json files, by one that has it. */
+export const published = {
+    bloom: " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+",
+    clip: "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+",
+    falcon: "[0-9][0-9][0-9]",
+    commandR: "\\p{N}{1,3}(?=(?:\\p{N}{3})*\\b)",
+    phi4: "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
+    tiktoken: "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s",
+    noContractions: " ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    oneDigit: "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    grouped: "(?:'([sdmt]|ll|ve|re))| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    kimi: "[\\p{Han}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+    deepSeekLines: "[\\r\\n]",
+    deepSeekLetters: "\\s?[A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u0391-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u10a0-\u10c5\u13a0-\u13f5\u1e00-\u1f15\ufb00-\ufb06\uff21-\uff3a\u{10400}-\u{1044f}]+",
+    deepSeekPunctuation: "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
+    deepSeekEnd: "\\s+$",
+    deepSeekHan: "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
+    deepSeekDigits: "\\p{N}{1,3}",
+    deepSeekKana: "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    deepSeekWords: "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+    thousands: "(?<=\\d)(?=(?:\\d{3})+(?!\\d))",
+    spaces: " {2,}",
+    camelCase: "(?<=[a-z])(?=[A-Z])|_",
+};
+
 const metaspace = (prepend_scheme, split) => ({ type: "Metaspace", replacement: "\u2581", prepend_scheme, split });
 const llama = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: "\u2581" }, { type: "Replace", pattern: { String: " " }, content: "\u2581" }] };
 
@@ -122,6 +153,31 @@ export const kinds = {
     qwen2: () => file({ normalizer: { type: "NFC" }, pre_tokenizer: sequence(split(qwen2()), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base") }),
     gpt4o: () => file({ pre_tokenizer: sequence(split(pattern("o200k_base"), "Removed", true), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("o200k_base") }),
     tekken: () => file({ pre_tokenizer: sequence(split(tekken()), byteLevel(true, false)), decoder: byteLevel(true, true), model: { ...fromRanks("o200k_base"), ignore_merges: true } }),
+    bloom: () => file({ pre_tokenizer: sequence(split(published.bloom), byteLevel(false, false)), post_processor: byteLevel(true, true, false), decoder: byteLevel(true, true), model: fromRanks("r50k_base") }),
+    openclip: () => file({
+        normalizer: { type: "Sequence", normalizers: [{ type: "NFC" }, { type: "Replace", pattern: { Regex: "\\s+" }, content: " " }, { type: "Lowercase" }] },
+        pre_tokenizer: sequence(split(published.clip, "Removed", true), byteLevel(false, true)), decoder: byteLevel(true, true),
+        model: characterBpe(300, { suffix: "</w>", unit: text => spell(Buffer.from(text.replaceAll(" ", "\n"))).replaceAll("\u010a", " ") }),
+    }),
+    falcon: () => file({ pre_tokenizer: sequence({ type: "Punctuation", behavior: "Contiguous" }, byteLevel(false, true), { type: "Digits", individual_digits: false }, split(published.falcon)), decoder: byteLevel(true, true), model: fromRanks("r50k_base") }),
+    spelled: () => file({ pre_tokenizer: sequence(byteLevel(true, true), split("\u0120|[^\\p{L}]{2}", "MergedWithNext")), post_processor: byteLevel(true, true), decoder: byteLevel(true, true), model: { ...unigram(2000), vocab: Object.entries(fromRanks("r50k_base").vocab).map(([piece, id]) => [piece, -Math.log(id + 3)]) } }),
+    phi4: () => file({ pre_tokenizer: sequence(split(published.phi4, "Removed", true), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base") }),
+    tiktoken: () => file({ pre_tokenizer: sequence(split(published.tiktoken), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base") }),
+    kimi: () => file({ pre_tokenizer: sequence(split(published.kimi), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base") }),
+    commandr: () => file({ normalizer: { type: "NFC" }, pre_tokenizer: sequence(split(published.commandR), byteLevel(false, true)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base") }),
+    starcoder: () => file({ pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(false, true)), decoder: byteLevel(true, true), model: fromRanks("r50k_base") }),
+    deepseek2: () => file({
+        pre_tokenizer: sequence(split(published.deepSeekLines), split(published.deepSeekLetters), split(published.deepSeekPunctuation), split(published.deepSeekEnd), split(published.deepSeekHan), { type: "Digits", individual_digits: true }, byteLevel(false, false)),
+        decoder: byteLevel(true, true), model: fromRanks("cl100k_base"),
+    }),
+    deepseek3: () => file({
+        pre_tokenizer: sequence(split(published.deepSeekDigits), split(published.deepSeekKana), split(published.deepSeekWords), byteLevel(false, false)), decoder: byteLevel(true, true), model: fromRanks("cl100k_base"),
+    }),
+    replaces: () => file({
+        normalizer: { type: "Sequence", normalizers: [{ type: "Replace", pattern: { Regex: "(?i)the|\\bw\\w*?e" }, content: "<\u00e9>" }, { type: "Replace", pattern: { Regex: "^|(?<=[a-z])(?=[A-Z])" }, content: "\u2581" }, { type: "Replace", pattern: { Regex: "\\p{Cyrillic}+\\s*" }, content: "" }] },
+        pre_tokenizer: sequence(split(" |\\b(?=\\p{L})", "MergedWithNext"), split("(?<=\\d)(?=(?:\\d{3})+(?!\\d))|[.,]", "MergedWithPrevious")),
+        decoder: { type: "Sequence", decoders: [{ type: "Replace", pattern: { Regex: "\\B[aeiou]|\u2581" }, content: " " }, { type: "Fuse" }] }, model: characterBpe(400, { unit: text => text.replaceAll(" ", " \u2581"), fuse_unk: true }),
+    }),
     llama2: () => file({ normalizer: llama, decoder: { type: "ByteFallback" }, model: characterBpe(400, { unit: text => text.replaceAll(" ", " \u2581"), byte_fallback: true, fuse_unk: true }) }),
     clip: () => file({ pre_tokenizer: { type: "Whitespace" }, decoder: { type: "BPEDecoder", suffix: "</w>" }, model: characterBpe(400, { suffix: "</w>" }) }),
     fused: () => file({ pre_tokenizer: metaspace("first", true), model: characterBpe(400, { unit: text => text.replaceAll(" ", " \u2581"), fuse_unk: true }) }),

@@ -29,7 +29,7 @@ public sealed class Tokeniser
         file.Knows("version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model");
         var model = TokeniserStages.Model(file.Member("model"), file);
         var normalisers = TokeniserStages.Normaliser(file.Member("normalizer"));
-        var preTokenisers = TokeniserStages.PreTokeniser(file.Member("pre_tokenizer"));
+        var preTokenisers = TokeniserStages.PreTokenisersOf(file);
         var added = new AddedTokens(file, model, content => Normalised(content, normalisers));
         var mayFuse = added.Normalised.IsEmpty;
         pipeline = new(model, normalisers, preTokenisers, added, mayFuse ? TokeniserStages.Fused(model, normalisers, preTokenisers) : null);

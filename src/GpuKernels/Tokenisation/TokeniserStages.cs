@@ -2,6 +2,7 @@ using Platform.GpuKernels.Tokenisation.Bpe;
 using Platform.GpuKernels.Tokenisation.Decoders;
 using Platform.GpuKernels.Tokenisation.Normalisers;
 using Platform.GpuKernels.Tokenisation.PreTokenisers;
+using Platform.GpuKernels.Tokenisation.RegularExpressions;
 using Platform.GpuKernels.Tokenisation.Unicode;
 using Platform.GpuKernels.Tokenisation.Unigram;
 using Platform.GpuKernels.Tokenisation.WordPiece;
@@ -20,6 +21,7 @@ internal static class TokeniserStages
         ["WordPiece"] = (model, _) => WordPieceModel.Read(model),
         ["BPE"] = BpeModel.Read,
         ["Unigram"] = (model, _) => UnigramModel.Read(model),
+        ["WordLevel"] = (model, _) => WordLevelModel.Read(model),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<INormaliser>>> Normalisers = new(StringComparer.Ordinal)
@@ -33,10 +35,11 @@ internal static class TokeniserStages
         ["Lowercase"] = new(_ => [new LowercaseNormaliser()]),
         ["StripAccents"] = new(_ => [new RemovingNormaliser(CharacterSets.Mark)]),
         ["Strip"] = new(options => [new StripNormaliser(options.Flag("strip_left"), options.Flag("strip_right"))], "strip_left", "strip_right"),
-        ["Replace"] = new(options => [new ReplaceNormaliser(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
+        ["Replace"] = new(options => [new ReplaceNormaliser(TextPattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
         ["Prepend"] = new(options => [new PrependNormaliser(options.Text("prepend"))], "prepend"),
         ["Nmt"] = new(_ => [new NmtNormaliser()]),
         ["Precompiled"] = new(options => [PrecompiledNormaliser.Read(options)], "precompiled_charsmap"),
+        ["ByteLevel"] = new(_ => [new ByteLevelNormaliser()]),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<IPreTokeniser>>> PreTokenisers = new(StringComparer.Ordinal)
@@ -51,6 +54,8 @@ internal static class TokeniserStages
         ["Split"] = new(options => [ScannedPreTokeniser.TryRead(options) ?? DeepSeekSplit.TryRead(options) ?? (IPreTokeniser)SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
         ["ByteLevel"] = new(options => [new ByteLevelPreTokeniser(options.Flag("add_prefix_space"), options.Flag("use_regex", true))], "add_prefix_space", "trim_offsets", "use_regex"),
         ["Metaspace"] = new(options => [new MetaspacePreTokeniser(Metaspace.Read(options))], Metaspace.Options),
+        ["FixedLength"] = new(options => [FixedLengthPreTokeniser.Read(options)], "length"),
+        ["UnicodeScripts"] = new(_ => [new ScriptPreTokeniser()]),
     };
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<IDecoder>>> Decoders = new(StringComparer.Ordinal)
@@ -58,8 +63,9 @@ internal static class TokeniserStages
         ["Sequence"] = new(options => [.. options.Items("decoders").SelectMany(each => Decoder(each) ?? [])], "decoders"),
         ["WordPiece"] = new(options => [new WordPieceDecoder(options.Text("prefix", "##"), options.Flag("cleanup", true))], "prefix", "cleanup"),
         ["BPEDecoder"] = new(options => [new SuffixDecoder(options.Text("suffix", "</w>"))], "suffix"),
+        ["CTC"] = new(options => [new CtcDecoder(options.Text("pad_token"), options.Text("word_delimiter_token"), options.Flag("cleanup"))], "pad_token", "word_delimiter_token", "cleanup"),
         ["Fuse"] = new(_ => [new FuseDecoder()]),
-        ["Replace"] = new(options => [new ReplaceDecoder(SimplePattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
+        ["Replace"] = new(options => [new ReplaceDecoder(TextPattern.Read(options.Member("pattern")), options.Text("content"))], "pattern", "content"),
         ["Strip"] = new(options => [new StripDecoder(options.Text("content"), options.Number("start"), options.Number("stop"))], "content", "start", "stop"),
         ["ByteFallback"] = new(_ => [new ByteFallbackDecoder()]),
         ["ByteLevel"] = new(_ => [new ByteLevelDecoder()], "add_prefix_space", "trim_offsets", "use_regex"),
@@ -70,8 +76,6 @@ internal static class TokeniserStages
     {
         if (options.IsNull) { throw StageOptions.Wrong("model", "is missing"); }
 
-        if (options.Type != "BPE" && ByteLevel.IsUsedBy(file)) { throw StageOptions.Wrong("pre_tokenizer", $"has ByteLevel, which is supported with the model BPE only, not with '{options.Type}'"); }
-
         return Models.TryGetValue(options.Type, out var make) ? make(options, file) : throw options.Unsupported(Models.Keys);
     }
 
@@ -80,6 +84,20 @@ internal static class TokeniserStages
 
     /// <summary>The steps in order; a Sequence is laid flat.</summary>
     public static IReadOnlyList<IPreTokeniser> PreTokeniser(StageOptions options) => Find(PreTokenisers, options) ?? [];
+
+    /// <summary>The steps of a file: where others see the spelling of ByteLevel, it is a step by itself.</summary>
+    public static IReadOnlyList<IPreTokeniser> PreTokenisersOf(StageOptions file)
+    {
+        var steps = PreTokeniser(file.Member("pre_tokenizer"));
+        var made = new List<IPreTokeniser>(steps.Count + 1);
+        for (var i = 0; i < steps.Count; i++)
+        {
+            made.Add(steps[i]);
+            if (steps[i] is ByteLevelPreTokeniser && !(i == steps.Count - 1 && ByteLevel.IsReadBy(file.Member("model"), file))) { made.Add(new SpellingPreTokeniser()); }
+        }
+
+        return made;
+    }
 
     /// <summary>The steps in order; a Sequence is laid flat. null: there is none.</summary>
     public static IReadOnlyList<IDecoder>? Decoder(StageOptions options) => Find(Decoders, options);

@@ -45,7 +45,7 @@ internal sealed class BpeModel : ITokenModel
             model.Flag("fuse_unk", false),
             model.Flag("byte_fallback", false),
             model.Flag("ignore_merges", false),
-            ByteLevel.IsUsedBy(file));
+            ByteLevel.IsReadBy(model, file));
 
         if (PlainBytes(options) is { } bytes) { return new(vocabulary, bytes, () => new BytePairEncoder(bytes)); }
 
@@ -125,7 +125,7 @@ internal sealed class BpeModel : ITokenModel
 /// <param name="FuseUnknown">Whether unknown characters that stand together are one token.</param>
 /// <param name="ByteFallback">Whether a character without a token becomes the tokens &lt;0x00&gt; to &lt;0xFF&gt; of its bytes, where all of them exist.</param>
 /// <param name="IgnoreMerges">Whether a piece that is a token is that token, whatever the merges say.</param>
-/// <param name="ByteLevel">Whether characters are bytes in GPT-2's spelling.</param>
+/// <param name="ByteLevel">Whether pieces are plain bytes, and the vocabulary spells them as in GPT-2's spelling.</param>
 internal sealed record BpeOptions(
     Vocabulary Vocabulary,
     MergeTable Merges,

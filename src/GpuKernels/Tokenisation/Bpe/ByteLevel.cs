@@ -13,16 +13,11 @@ internal static class ByteLevel
     private static readonly char[] Characters = Spell();
     private static readonly Dictionary<char, byte> Bytes = Characters.Select((character, value) => (character, value)).ToDictionary(pair => pair.character, pair => (byte)pair.value);
 
-    /// <summary>Whether pieces reach the model in this spelling.</summary>
-    /// <exception cref="TokeniserFileException">Another pre-tokeniser comes after it, and would have to see the spelling.</exception>
-    public static bool IsUsedBy(StageOptions file)
-    {
-        var steps = Steps(file.Member("pre_tokenizer")).ToList();
-        var at = steps.FindIndex(step => step.Type == "ByteLevel");
-        return at < 0 || at == steps.Count - 1
-            ? at >= 0
-            : throw StageOptions.Wrong(steps[at + 1].Place, $"'{steps[at + 1].Type}' comes after ByteLevel, which is not supported: ByteLevel must be the last");
-    }
+    /// <summary>Whether pieces reach the model as plain bytes, whose spelling only its vocabulary has: with BPE after ByteLevel.</summary>
+    public static bool IsReadBy(StageOptions model, StageOptions file) => model.Type == "BPE" && Steps(file.Member("pre_tokenizer")).LastOrDefault() is { IsNull: false, Type: "ByteLevel" };
+
+    /// <summary>The character that a byte is spelled as.</summary>
+    public static Rune Spelled(byte value) => new(Characters[value]);
 
     public static byte[] Spelled(ReadOnlySpan<byte> bytes)
     {
@@ -64,6 +59,23 @@ internal static class ByteLevel
     }
 }
 
+/// <summary>ByteLevel as a normaliser: each byte becomes the character that spells it, aligned as the character that it is of.</summary>
+internal sealed class ByteLevelNormaliser : INormaliser
+{
+    public void Normalise(TextRewriter text)
+    {
+        var source = text.Source;
+        for (var at = 0; at < source.Length;)
+        {
+            var size = Utf8Text.SizeAt(source, at);
+            text.Put(ByteLevel.Spelled(source[at]), size);
+            for (var i = 1; i < size; i++) { text.Insert(ByteLevel.Spelled(source[at + i])); }
+
+            at += size;
+        }
+    }
+}
+
 /// <summary>ByteLevel before the model: GPT-2's pattern, or pieces as they are; and a space before a piece that has none, where the file asks for it.</summary>
 internal sealed class ByteLevelPreTokeniser(bool addPrefixSpace, bool usesPattern) : IPreTokeniser
 {
@@ -88,6 +100,14 @@ internal sealed class ByteLevelPreTokeniser(bool addPrefixSpace, bool usesPatter
             start = end;
         }
     }
+}
+
+/// <summary>What ByteLevel does last where others come to see it: it spells the bytes of each piece.</summary>
+internal sealed class SpellingPreTokeniser : IPreTokeniser
+{
+    public INormaliser? Rewriting { get; } = new ByteLevelNormaliser();
+
+    public void Split(ReadOnlySpan<byte> piece, PieceSink pieces) => pieces.Add(0, piece.Length);
 }
 
 /// <summary>Puts a character before a piece that does not begin with it, where <paramref name="isWanted"/> says so of the piece's place in the original text.</summary>

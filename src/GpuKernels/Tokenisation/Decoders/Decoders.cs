@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Platform.GpuKernels.Tokenisation.RegularExpressions;
 
 namespace Platform.GpuKernels.Tokenisation.Decoders;
 
@@ -18,14 +19,43 @@ internal sealed class WordPieceDecoder(string prefix, bool cleanup) : IDecoder
             var part = Encoding.UTF8.GetString(parts[i]);
             if (i > 0) { part = part.StartsWith(prefix, StringComparison.Ordinal) ? part[prefix.Length..] : " " + part; }
 
-            if (cleanup)
-            {
-                foreach (var (from, to) in Joins) { part = part.Replace(from, to, StringComparison.Ordinal); }
-            }
-
-            parts[i] = Encoding.UTF8.GetBytes(part);
+            parts[i] = Encoding.UTF8.GetBytes(cleanup ? Joined(part) : part);
         }
     }
+
+    /// <summary>English as it is written: no space before punctuation and contractions.</summary>
+    public static string Joined(string text)
+    {
+        foreach (var (from, to) in Joins) { text = text.Replace(from, to, StringComparison.Ordinal); }
+
+        return text;
+    }
+}
+
+/// <summary>
+/// CTC: of equal parts that stand together one is left, the padding goes, and so do parts with nothing else. With cleanup, English is joined as WordPiece does it
+/// and the delimiter becomes a space.
+/// </summary>
+internal sealed class CtcDecoder(string padding, string delimiter, bool cleanup) : IDecoder
+{
+    public void Decode(List<byte[]> parts)
+    {
+        var made = new List<byte[]>();
+        for (var i = 0; i < parts.Count; i++)
+        {
+            if (i > 0 && parts[i].AsSpan().SequenceEqual(parts[i - 1])) { continue; }
+
+            var part = Without(Encoding.UTF8.GetString(parts[i]), padding, "");
+            if (cleanup) { part = Without(WordPieceDecoder.Joined(part), delimiter, " "); }
+
+            if (part.Length > 0) { made.Add(Encoding.UTF8.GetBytes(part)); }
+        }
+
+        parts.Clear();
+        parts.AddRange(made);
+    }
+
+    private static string Without(string text, string what, string instead) => what.Length == 0 ? text : text.Replace(what, instead, StringComparison.Ordinal);
 }
 
 /// <summary>BPEDecoder: the suffix that ends a word becomes a space, and nothing at the end.</summary>
@@ -52,7 +82,7 @@ internal sealed class FuseDecoder : IDecoder
 }
 
 /// <summary>Replace: each match of a pattern in a part becomes a text.</summary>
-internal sealed class ReplaceDecoder(SimplePattern pattern, string content) : IDecoder
+internal sealed class ReplaceDecoder(TextPattern pattern, string content) : IDecoder
 {
     private readonly byte[] content = Encoding.UTF8.GetBytes(content);
 
@@ -63,19 +93,18 @@ internal sealed class ReplaceDecoder(SimplePattern pattern, string content) : ID
         {
             var part = parts[i];
             made.Clear();
-            var at = 0;
-            while (pattern.TryFind(part, at, out var start, out var end))
+            var (at, found) = (0, false);
+            using var matches = pattern.In(part);
+            for (; matches.TryNext(out var start, out var end); (at, found) = (end, true))
             {
                 made.AddRange(part.AsSpan(at, start - at));
                 made.AddRange(content);
-                at = end;
             }
 
-            if (at > 0)
-            {
-                made.AddRange(part.AsSpan(at));
-                parts[i] = [.. made];
-            }
+            if (!found) { continue; }
+
+            made.AddRange(part.AsSpan(at));
+            parts[i] = [.. made];
         }
     }
 }

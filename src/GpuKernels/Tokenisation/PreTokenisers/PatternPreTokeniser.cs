@@ -1,3 +1,5 @@
+using Platform.GpuKernels.Tokenisation.RegularExpressions;
+
 namespace Platform.GpuKernels.Tokenisation.PreTokenisers;
 
 /// <summary>What becomes of the matches that a text is split at.</summary>
@@ -34,51 +36,75 @@ internal abstract class PatternPreTokeniser(SplitBehaviour behaviour, bool inver
 
     public void Split(ReadOnlySpan<byte> piece, PieceSink pieces)
     {
-        // The part that waits whether the next joins it.
-        var (from, to, wasMatch) = (0, 0, false);
-        var at = 0;
-        while (at < piece.Length)
-        {
-            if (!TryFind(piece, at, out var start, out var end)) { (start, end) = (piece.Length, piece.Length); }
+        var cut = new Cut(behaviour, inverted, pieces);
+        for (var at = 0; at < piece.Length && TryFind(piece, at, out var start, out var end); at = end) { cut.Take(start, end); }
 
-            if (start > at) { Take(at, start, inverted, pieces, ref from, ref to, ref wasMatch); }
-
-            if (end > start) { Take(start, end, !inverted, pieces, ref from, ref to, ref wasMatch); }
-
-            at = end;
-        }
-
-        if (to > from && !(wasMatch && behaviour == SplitBehaviour.Removed)) { pieces.Add(from, to); }
+        cut.End(piece.Length);
     }
 
     /// <summary>The first match at or after <paramref name="from"/>, which is not empty.</summary>
     protected abstract bool TryFind(ReadOnlySpan<byte> text, int from, out int start, out int end);
 
-    private void Take(int start, int end, bool isMatch, PieceSink pieces, ref int from, ref int to, ref bool wasMatch)
+    /// <summary>Takes the matches of a text in their order, and gives the pieces.</summary>
+    internal ref struct Cut(SplitBehaviour behaviour, bool inverted, PieceSink pieces)
     {
-        var joined = to > from && behaviour switch
-        {
-            SplitBehaviour.Removed or SplitBehaviour.Isolated => false,
-            SplitBehaviour.MergedWithPrevious => isMatch && !wasMatch,
-            SplitBehaviour.MergedWithNext => wasMatch && !isMatch,
-            SplitBehaviour.Contiguous => wasMatch == isMatch,
-        };
-        if (!joined)
-        {
-            if (to > from && !(wasMatch && behaviour == SplitBehaviour.Removed)) { pieces.Add(from, to); }
+        // The part that waits whether the next joins it.
+        private int from;
+        private int to;
+        private bool wasMatch;
+        private bool waits;
 
-            from = start;
+        public void Take(int start, int end)
+        {
+            if (start > to) { Part(to, start, inverted); }
+
+            Part(start, end, !inverted);
         }
 
-        (to, wasMatch) = (end, isMatch);
+        public void End(int length)
+        {
+            if (length > to) { Part(to, length, inverted); }
+
+            Give();
+        }
+
+        private void Part(int start, int end, bool isMatch)
+        {
+            var joined = waits && behaviour switch
+            {
+                SplitBehaviour.Removed or SplitBehaviour.Isolated => false,
+                SplitBehaviour.MergedWithPrevious => isMatch && !wasMatch,
+                SplitBehaviour.MergedWithNext => wasMatch && !isMatch,
+                SplitBehaviour.Contiguous => wasMatch == isMatch,
+            };
+            if (!joined)
+            {
+                Give();
+                from = start;
+            }
+
+            (to, wasMatch, waits) = (end, isMatch, true);
+        }
+
+        private readonly void Give()
+        {
+            if (waits && !(wasMatch && behaviour == SplitBehaviour.Removed)) { pieces.Add(from, to); }
+        }
     }
 }
 
 /// <summary>Split: at a pattern, or with `invert` at what is between its matches.</summary>
-internal sealed class SplitPreTokeniser(SimplePattern pattern, SplitBehaviour behaviour, bool inverted) : PatternPreTokeniser(behaviour, inverted)
+internal sealed class SplitPreTokeniser(TextPattern pattern, SplitBehaviour behaviour, bool inverted) : IPreTokeniser
 {
     public static SplitPreTokeniser Read(StageOptions options) =>
-        new(SimplePattern.Read(options.Member("pattern")), Behaviour(options, "behavior", null), options.Flag("invert"));
+        new(TextPattern.Read(options.Member("pattern")), PatternPreTokeniser.Behaviour(options, "behavior", null), options.Flag("invert"));
 
-    protected override bool TryFind(ReadOnlySpan<byte> text, int from, out int start, out int end) => pattern.TryFind(text, from, out start, out end);
+    public void Split(ReadOnlySpan<byte> piece, PieceSink pieces)
+    {
+        var cut = new PatternPreTokeniser.Cut(behaviour, inverted, pieces);
+        using var matches = pattern.In(piece);
+        while (matches.TryNext(out var start, out var end)) { cut.Take(start, end); }
+
+        cut.End(piece.Length);
+    }
 }

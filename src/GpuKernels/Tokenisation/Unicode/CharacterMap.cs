@@ -44,6 +44,38 @@ internal sealed class CharacterMap<T>
         values = [.. pages];
     }
 
+    /// <summary>From the places where the value changes, in order and the first of them 0: pages within which none does are kept once.</summary>
+    public CharacterMap(IReadOnlyList<(uint From, T Value)> changes)
+    {
+        var known = new List<(T Value, ushort Page)>();
+        var pages = new List<T[]>();
+        for (var (page, next) = (0, 0); page < pageOf.Length; page++)
+        {
+            var first = (uint)page << PageBits;
+            while (next < changes.Count && changes[next].From <= first) { next++; }
+
+            var value = changes[next - 1].Value;
+            if (next == changes.Count || changes[next].From >= first + PageSize)
+            {
+                var same = known.FindIndex(each => EqualityComparer<T>.Default.Equals(each.Value, value));
+                if (same >= 0)
+                {
+                    pageOf[page] = known[same].Page;
+                    continue;
+                }
+
+                known.Add((value, (ushort)pages.Count));
+            }
+
+            pageOf[page] = (ushort)pages.Count;
+            pages.Add(new T[PageSize]);
+            pages[^1].AsSpan().Fill(value);
+            for (; next < changes.Count && changes[next].From < first + PageSize; next++) { pages[^1].AsSpan((int)(changes[next].From - first)).Fill(changes[next].Value); }
+        }
+
+        values = [.. pages.SelectMany(page => page)];
+    }
+
     /// <summary>The given values, the last for each code point, and <paramref name="otherwise"/> for all others.</summary>
     public CharacterMap(IEnumerable<KeyValuePair<uint, T>> given, T otherwise)
     {
