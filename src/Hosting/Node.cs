@@ -34,6 +34,8 @@ public sealed record NodeOptions(string ConnectionString, string DataFolder)
 
     public ScriptSandboxOptions Sandbox { get; init; } = new();
 
+    public TextEmbedderOptions Embedding { get; init; } = new();
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
@@ -65,7 +67,7 @@ public sealed class Node : IAsyncDisposable
         Key = CheckpointKey.LoadOrCreate(Path.Combine(options.DataFolder, "audit-key.pem"));
         Checkpoints = new Checkpoints(store, Key, options.AnchorFile);
         Bus = new Bus(Table, store, Messages, services, options.Time, () => Guid.CreateVersion7(options.Time.GetUtcNow()), new BusOptions { NodeName = options.Name });
-        Embedders = new TextEmbedders(store, Bus, options.DataFolder);
+        Embedders = new TextEmbedders(store, Bus, options.DataFolder, options.Embedding);
     }
 
     /// <summary>Everything that handles or happens, as the generator found it.</summary>

@@ -62,30 +62,23 @@ public sealed class Embedding_texts(A_folder_with_its_database installation) : I
         Assert.DoesNotContain("Parameter", many.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>What a process that stays has: the command line loads a model and ends.</summary>
     [Fact]
-    public async Task A_node_shares_a_model_until_it_is_removed()
+    public async Task The_doctor_says_which_device_failed_and_what_memory_models_may_take()
     {
         var place = installation.Place;
-        var tenant = new TenantId("sharing");
-        using var model = RandomModel.WriteWhole();
-        foreach (var name in (string[])["first", "second"])
+        var tenant = new TenantId("failing");
+        await using (var cluster = await EmbeddedCluster.Start(new ClusterOptions(place.Data), Cancellation))
+        await using (var node = await Node.Open(new NodeOptions(cluster.ConnectionString, place.Data), Cancellation))
         {
-            var imported = await place.Run("models", "import", model.Path, "--name", name, "--tenant", tenant.Value);
-            Assert.True(imported.Code == 0, imported.ToString());
+            await node.Bus.Invoke(new SetDeviceAside(ModelLibraryId.Only, "cuda:7", "a card", "Lost", "cuLaunchKernel: 719.", "mini"), new InvokeOptions(tenant, null, "platform"), Cancellation);
         }
 
-        await using var cluster = await EmbeddedCluster.Start(new ClusterOptions(place.Data), Cancellation);
-        await using var node = await Node.Open(new NodeOptions(cluster.ConnectionString, place.Data), Cancellation);
-        var first = await node.Embedders.Of(tenant, null, Cancellation);
-        Assert.Same(first, await node.Embedders.Of(tenant, "first", Cancellation));
-        Assert.StartsWith("second@", (await node.Embedders.Of(tenant, "second", Cancellation)).Info.Model, StringComparison.Ordinal);
-        Assert.False((await node.Embedders.Of(new TenantId("another"), null, Cancellation)).Info.IsSemantic);
-        Assert.Equal(2, (await first.Embed(["w5", "w6 w7"], TextPurpose.Document, Cancellation)).Vectors.Count);
-
-        Assert.Equal(0, (await place.Run("models", "remove", "first", "--tenant", tenant.Value)).Code);
-        Assert.StartsWith("second@", (await node.Embedders.Of(tenant, null, Cancellation)).Info.Model, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<TextEmbedderBusyException>(() => first.Embed(["w5"], TextPurpose.Document, Cancellation));
+        await using var started = PlatformProcess.Start(PlatformProcess.Binary, ["doctor", "--json", "--tenant", tenant.Value, "--data", place.Data], new Dictionary<string, string?> { ["PLATFORM_EMBEDDING_MEMORY"] = "512MiB" });
+        var found = Records(await started.End());
+        var aside = found.Single(line => (string)line["name"]! == "set aside");
+        Assert.Equal("weaker", (string)aside["state"]!);
+        Assert.Contains("cuda:7 (a card) failed", (string)aside["detail"]!, StringComparison.Ordinal);
+        Assert.Contains("512 MiB", (string)found.Single(line => (string)line["area"]! == "models")["detail"]!, StringComparison.Ordinal);
     }
 
     private async Task<Finished> With(string variable, string value, params string[] arguments)

@@ -1,3 +1,5 @@
+using Platform.Messaging;
+
 namespace Platform.Domain.Inference;
 
 /// <summary>What a text's vector is for. Many models put other words before a query than before a document, and only vectors made so are comparable.</summary>
@@ -25,5 +27,6 @@ public interface ITextEmbedder
 
     /// <exception cref="ArgumentException">More texts, or a longer one, than an embedder takes at a time.</exception>
     /// <exception cref="TextEmbedderBusyException">It takes none now.</exception>
+    /// <exception cref="ProblemException">Its model was removed, or cannot be loaded any more.</exception>
     Task<TextEmbeddings> Embed(IReadOnlyList<string> texts, TextPurpose purpose, CancellationToken cancellation);
 }

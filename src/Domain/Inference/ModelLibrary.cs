@@ -22,14 +22,16 @@ public sealed record ModelLibrary
     /// <summary>By name.</summary>
     public ImmutableSortedDictionary<string, ModelImported> Models { get; init; } = ImmutableSortedDictionary.Create<string, ModelImported>(StringComparer.Ordinal);
 
+    /// <summary>The last failure of a device that ran one of the models, on whichever node.</summary>
+    public DeviceSetAside? LastSetAside { get; init; }
+
     public static ModelLibrary Create(ModelImported imported) => new ModelLibrary().Apply(imported);
 
-    public static ModelLibrary Create(DeviceSetAside aside) => new();
+    public static ModelLibrary Create(DeviceSetAside aside) => new ModelLibrary().Apply(aside);
 
     public ModelLibrary Apply(ModelImported imported) => this with { Models = Models.SetItem(imported.Name, imported) };
 
     public ModelLibrary Apply(ModelRemoved removed) => this with { Models = Models.Remove(removed.Name) };
 
-    /// <summary>A device's failure changes no model.</summary>
-    public ModelLibrary Apply(DeviceSetAside aside) => this;
+    public ModelLibrary Apply(DeviceSetAside aside) => this with { LastSetAside = aside };
 }

@@ -20,7 +20,11 @@ public enum EmbeddingPurpose
 /// <param name="UnitLength">Vectors get the Euclidean length 1 also where the model leaves it open.</param>
 /// <param name="Device">Runs the encoder in bfloat16, where it can; it is opened at the first batch. null, what it cannot run, or Int8, whose vectors are not the same ones: the CPU.</param>
 /// <param name="SetAside">Told once if the device fails; that batch and those after it are done on the CPU.</param>
-public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPrecision.Float32, int? Dimension = null, int Threads = 0, bool UnitLength = false, DeviceInfo? Device = null, Action<DeviceSetAside>? SetAside = null);
+public sealed record EmbeddingModelOptions(WeightPrecision Precision = WeightPrecision.Float32, int? Dimension = null, int Threads = 0, bool UnitLength = false, DeviceInfo? Device = null, Action<DeviceSetAside>? SetAside = null)
+{
+    /// <summary>How <see cref="Device"/> is opened.</summary>
+    internal Func<DeviceInfo, Accelerator> Open { get; init; } = DeviceSurvey.Open;
+}
 
 /// <summary>
 /// Texts to vectors, by a model in a directory of sentence-transformers' layout: tokeniser, encoder or static embedding, pooling. A
@@ -37,12 +41,12 @@ public sealed class EmbeddingModel : IDisposable
     /// <summary>As many of a static embedding take a thread about a millisecond.</summary>
     private const int SummedAtATime = 16 * 1024;
 
-    private readonly SentenceTransformer _layout;
-    private readonly Tokeniser _tokeniser;
-    private readonly EncodeOptions _encode;
     /// <summary>Tokens of a batch for a device: two of the batches that it makes at once, one of which is copied while the other runs.</summary>
     private const int OnDeviceAtATime = 32 * 1024;
 
+    private readonly SentenceTransformer _layout;
+    private readonly Tokeniser _tokeniser;
+    private readonly EncodeOptions _encode;
     private readonly TransformerEncoder? _encoder;
     private readonly AcceleratedEncoder? _accelerated;
     private readonly StaticEmbedding? _static;
@@ -69,7 +73,7 @@ public sealed class EmbeddingModel : IDisposable
             _accelerated = new AcceleratedEncoder(
                 encoder,
                 device,
-                () => DeviceSurvey.Open(device),
+                () => options.Open(device),
                 () => Safetensors.Open(layout.Directory, layout.WeightsFile),
                 options.SetAside ?? (_ => { }));
         }
@@ -83,6 +87,9 @@ public sealed class EmbeddingModel : IDisposable
 
     /// <summary>Whether it sees a text as a bag of tokens, without their order.</summary>
     public bool IsStatic => _static is not null;
+
+    /// <summary>What the weights take of this machine's memory, mapped ones included; a device has its own beside them.</summary>
+    public long Bytes => _encoder?.Bytes ?? _static!.Bytes;
 
     /// <summary>What an encoder's linear layers take in memory; 0 with a static embedding.</summary>
     internal long WeightBytes => _encoder?.WeightBytes ?? 0;
@@ -125,6 +132,15 @@ public sealed class EmbeddingModel : IDisposable
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary><see cref="Bytes"/> of a model that is not loaded yet: its headers are read, its weights are not.</summary>
+    /// <exception cref="UnusableModelException">A file is missing or damaged, or asks for something that is not built here.</exception>
+    public static long BytesOf(string directory, WeightPrecision precision)
+    {
+        var layout = SentenceTransformer.Read(directory);
+        using var file = Safetensors.Open(directory, layout.WeightsFile);
+        return layout.Encoder is { } config ? TransformerEncoder.BytesOf(config, file, precision) : StaticEmbedding.BytesOf(file);
     }
 
     /// <returns>As many vectors as texts, in their order. A text without tokens has a vector of zeros.</returns>

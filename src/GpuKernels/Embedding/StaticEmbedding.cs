@@ -22,14 +22,8 @@ internal sealed unsafe class StaticEmbedding : IDisposable
     public StaticEmbedding(Safetensors file, CpuKernels? kernels = null)
     {
         _kernels = kernels ?? CpuKernels.Widest;
-        var matrix = file.Find("embeddings") ?? file.Find("embedding.weight") ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings' (or 'embedding.weight'): it is no static embedding.");
-        if (matrix.Shape is not [>= 1 and <= EmbeddingLimits.Vocabulary and var rows, >= 1 and <= EmbeddingLimits.HiddenSize and var dimension])
-        {
-            throw new UnusableModelException(file.Name, $"tensor '{matrix.Name}' has the shape [{string.Join(", ", matrix.Shape)}]; up to {EmbeddingLimits.Vocabulary} rows of up to {EmbeddingLimits.HiddenSize} can be used.");
-        }
-
-        Dimension = (int)dimension;
-        Tokens = (int)rows;
+        var (matrix, rows, dimension) = MatrixOf(file);
+        (Tokens, Dimension) = (rows, dimension);
         if (file.Find("mapping") is { } mapping)
         {
             _mapping = new int[Length(file, mapping)];
@@ -42,8 +36,8 @@ internal sealed unsafe class StaticEmbedding : IDisposable
             Tokens = _mapping.Length;
         }
 
-        _stride = (Dimension + Gemm.WidestRegister - 1) / Gemm.WidestRegister * Gemm.WidestRegister;
-        _rows = new NativeBuffer<float>(rows * _stride);
+        _stride = Stride(Dimension);
+        _rows = new NativeBuffer<float>((long)rows * _stride);
         for (var row = 0L; row < rows; row++) { matrix.CopyTo(row * Dimension, _rows.Span(row * _stride, Dimension)); }
 
         if (file.Find("weights") is { } weights)
@@ -59,6 +53,16 @@ internal sealed unsafe class StaticEmbedding : IDisposable
 
     /// <summary>Ids from 0 up to it have a vector.</summary>
     public int Tokens { get; }
+
+    /// <summary>What the rows take in memory, with their numbers and weights.</summary>
+    public long Bytes => (sizeof(float) * (_rows.Length + (_weights?.Length ?? 0))) + (sizeof(int) * (long)(_mapping?.Length ?? 0));
+
+    /// <summary><see cref="Bytes"/> of an embedding that is not made yet.</summary>
+    public static long BytesOf(Safetensors file)
+    {
+        var (_, rows, dimension) = MatrixOf(file);
+        return (sizeof(float) * (((long)rows * Stride(dimension)) + (file.Find("weights")?.Elements ?? 0))) + (sizeof(int) * (file.Find("mapping")?.Elements ?? 0));
+    }
 
     /// <summary>The mean of the tokens' vectors; zeros where there are no tokens. Depends on nothing but the ids.</summary>
     /// <param name="left">An id that is left out, as model2vec leaves out the unknown token; null: none.</param>
@@ -97,6 +101,16 @@ internal sealed unsafe class StaticEmbedding : IDisposable
     }
 
     public void Dispose() => _rows.Dispose();
+
+    private static int Stride(int dimension) => (dimension + Gemm.WidestRegister - 1) / Gemm.WidestRegister * Gemm.WidestRegister;
+
+    private static (Tensor Matrix, int Rows, int Dimension) MatrixOf(Safetensors file)
+    {
+        var matrix = file.Find("embeddings") ?? file.Find("embedding.weight") ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings' (or 'embedding.weight'): it is no static embedding.");
+        return matrix.Shape is [>= 1 and <= EmbeddingLimits.Vocabulary and var rows, >= 1 and <= EmbeddingLimits.HiddenSize and var dimension]
+            ? (matrix, (int)rows, (int)dimension)
+            : throw new UnusableModelException(file.Name, $"tensor '{matrix.Name}' has the shape [{string.Join(", ", matrix.Shape)}]; up to {EmbeddingLimits.Vocabulary} rows of up to {EmbeddingLimits.HiddenSize} can be used.");
+    }
 
     private static int Length(Safetensors file, Tensor tensor) => tensor.Shape is [>= 1 and <= EmbeddingLimits.Vocabulary and var length] ? (int)length
         : throw new UnusableModelException(file.Name, $"tensor '{tensor.Name}' has the shape [{string.Join(", ", tensor.Shape)}] where one value for each token is expected.");

@@ -34,9 +34,7 @@ internal sealed unsafe class TransformerEncoder : IDisposable
         (Config, _file, _kernels) = (config, file, kernels ?? CpuKernels.Widest);
         Stride = CpuKernels.Stride(config.HiddenSize);
 
-        // A model saved with a head (BertForMaskedLM) has its encoder under its name.
-        _prefix = ((string[])["", "bert.", "roberta."]).FirstOrDefault(prefix => file.Find($"{prefix}embeddings.word_embeddings.weight") is not null)
-            ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings.word_embeddings.weight': it is no encoder of the BERT family.");
+        _prefix = PrefixOf(file);
         _words = Get("embeddings.word_embeddings.weight", config.Vocabulary, config.HiddenSize);
         _positions = new NativeBuffer<float>((long)config.Positions * Stride);
         var segment = new float[config.HiddenSize];
@@ -60,6 +58,22 @@ internal sealed unsafe class TransformerEncoder : IDisposable
 
     /// <summary>What the weights of the linear layers take in memory.</summary>
     public long WeightBytes => _owned.OfType<PackedMatrix>().Sum(matrix => matrix.Bytes);
+
+    /// <summary>What all weights take: those that are packed, and the word embeddings, which stay in the mapped file.</summary>
+    public long Bytes => WeightBytes + (sizeof(float) * (_positions.Length + _owned.OfType<NativeBuffer<float>>().Sum(norm => norm.Length))) + _words.SizeBytes;
+
+    /// <summary><see cref="Bytes"/> of an encoder that is not made yet.</summary>
+    public static long BytesOf(EncoderConfig config, Safetensors file, WeightPrecision precision)
+    {
+        var kernels = CpuKernels.Widest;
+        var (hidden, middle) = (config.HiddenSize, config.IntermediateSize);
+        long Linear(int outputs, int inputs) => PackedMatrix.BytesOf(kernels, outputs, inputs, precision);
+        const int NormsOfLayer = 2;
+        var buffers = config.Positions + (2L * ((config.Layers * NormsOfLayer) + 1));
+        return (config.Layers * (Linear(3 * hidden, hidden) + Linear(hidden, hidden) + Linear(middle, hidden) + Linear(hidden, middle)))
+            + (sizeof(float) * buffers * CpuKernels.Stride(hidden))
+            + file.Get($"{PrefixOf(file)}embeddings.word_embeddings.weight", config.Vocabulary, hidden).SizeBytes;
+    }
 
     /// <summary>Floats from token to token of what <see cref="Visit"/> is given.</summary>
     public int Stride { get; }
@@ -108,6 +122,11 @@ internal sealed unsafe class TransformerEncoder : IDisposable
         _positions.Dispose();
         _file.Dispose();
     }
+
+    /// <summary>A model saved with a head (BertForMaskedLM) has its encoder under its name.</summary>
+    private static string PrefixOf(Safetensors file) =>
+        ((string[])["", "bert.", "roberta."]).FirstOrDefault(prefix => file.Find($"{prefix}embeddings.word_embeddings.weight") is not null)
+            ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings.word_embeddings.weight': it is no encoder of the BERT family.");
 
     private Workspace Replace(Workspace? old, int tokens, int longest)
     {

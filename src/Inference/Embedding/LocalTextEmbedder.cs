@@ -19,6 +19,12 @@ public sealed class LocalTextEmbedder : ITextEmbedder, IAsyncDisposable
 
     public TextEmbedderInfo Info { get; }
 
+    /// <summary>What its weights take of this machine's memory.</summary>
+    public long Bytes => _model.Bytes;
+
+    /// <summary>Whether its next batch will be tried on a device.</summary>
+    public bool IsOnDevice => _model.IsOnDevice;
+
     /// <param name="name">Of the model, as its user calls it.</param>
     /// <param name="contentHash">Of its files, hexadecimal: other files are another model.</param>
     /// <exception cref="UnusableModelException">A file is missing or damaged, or asks for something that is not built here.</exception>

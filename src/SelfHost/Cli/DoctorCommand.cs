@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Platform.Capabilities.Scripts;
 using Platform.Domain.Capabilities;
+using Platform.Domain.Inference;
 using Platform.EmbeddedPostgres;
 using Platform.EventStore;
 using Platform.EventStore.Projections;
@@ -13,6 +14,9 @@ namespace Platform.SelfHost.Cli;
 /// <summary><c>platform doctor</c>: what works on this machine, what does not, and what to do about it.</summary>
 internal static class DoctorCommand
 {
+    /// <summary>A device that failed is tried again by each new process, so an old failure says little of today.</summary>
+    private static readonly TimeSpan FailuresShown = TimeSpan.FromDays(7);
+
     public static Command Create(Commands commands) => commands.Add("doctor", "Examine this machine: database, sandbox, audit key, compute devices.", [], ["doctor", "doctor --json"], (_, settings, stop) => Execute(settings, stop));
 
     private static async Task<int> Execute(Settings settings, CancellationToken stop)
@@ -38,6 +42,8 @@ internal static class DoctorCommand
 
             var parked = await ParkedEvent.List(installation.Node.Store, null, 100, stop);
             found.Add(("projections", "parked events", parked.Count == 0 ? LayerState.Works : LayerState.Weaker, parked.Count == 0 ? "None." : $"{parked.Count}; `platform projections parked` says why."));
+            if (await LastFailure(installation, stop) is { } aside) { found.Add(("devices", "set aside", LayerState.Weaker, Terminal.Safe(ComputeDevices.Describe(aside)))); }
+
             var probe = await installation.Node.Sandbox.Probe(stop);
             found.AddRange(probe.Layers.Select(layer => ("sandbox", layer.Name, layer.State, layer.Sentence)));
             found.Add(("sandbox", "scripts", probe.Tier is null ? LayerState.Missing : LayerState.Works, probe.Tier is { } tier ? $"Scripts run under {tier}." : "No script will run on this machine."));
@@ -47,6 +53,7 @@ internal static class DoctorCommand
             found.Add(("database", "postgres", LayerState.Missing, e.Message));
         }
 
+        found.Add(Memory());
         found.Add(("devices", "compute", LayerState.Works, Terminal.Safe(ComputeDevices.Describe())));
         foreach (var (area, name, state, sentence) in found)
         {
@@ -59,5 +66,17 @@ internal static class DoctorCommand
         }
 
         return found.Any(one => one.State == LayerState.Missing && one.Area == "database") ? ExitCode.Failed : ExitCode.Done;
+    }
+
+    /// <summary>Of a device that ran one of the tenant's models, where it is not long ago.</summary>
+    private static async Task<DeviceSetAside?> LastFailure(Installation installation, CancellationToken stop) =>
+        (await installation.Node.Store.Load(installation.Tenant, ModelLibraryId.Only.Value, Domain.Folds.ModelLibrary, stop)).State?.LastSetAside is { } aside && aside.At > TimeProvider.System.GetUtcNow() - FailuresShown
+            ? aside : null;
+
+    /// <summary>What models may take, whichever process holds them.</summary>
+    private static (string Area, string Name, LayerState State, string Sentence) Memory()
+    {
+        try { return ("models", "memory", LayerState.Works, FormattableString.Invariant($"The weights of models in memory may take {TextEmbedders.MaxBytesHere / (1024.0 * 1024):0} MiB together ({TextEmbedders.MemoryVariable}).")); }
+        catch (ProblemException e) { return ("models", "memory", LayerState.Missing, Terminal.Safe(e.Message)); }
     }
 }

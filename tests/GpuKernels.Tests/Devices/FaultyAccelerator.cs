@@ -7,6 +7,9 @@ internal sealed class FaultyAccelerator(Accelerator inner, int failing, DeviceFa
 {
     private int _calls;
 
+    /// <summary>So far.</summary>
+    public int Calls => _calls;
+
     /// <summary>Whether a call has failed.</summary>
     public bool HasFailed { get; private set; }
 

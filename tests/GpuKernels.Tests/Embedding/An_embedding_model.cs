@@ -94,6 +94,33 @@ public sealed class An_embedding_model
     }
 
     [Fact]
+    public void says_what_it_will_take_before_it_is_loaded()
+    {
+        using var bert = RandomModel.WriteWhole();
+        using var roberta = RandomModel.WriteRoberta().Write("tokenizer.json", RandomModel.Tokenizer());
+        using var @static = new TemporaryModel()
+            .Write("config.json", """{"model_type": "model2vec"}""")
+            .Write("tokenizer.json", RandomModel.Tokenizer(8))
+            .WriteWeights(
+                ("embeddings", "F16", [5, 20], new byte[5 * 20 * 2]),
+                ("mapping", "I64", [8], [.. ((long[])[4, 0, 0, 1, 2, 3, 4, 4]).SelectMany(BitConverter.GetBytes)]),
+                ("weights", "F32", [8], TemporaryModel.Floats(new float[8])));
+        foreach (var directory in (TemporaryModel[])[bert, roberta, @static])
+        {
+            foreach (var precision in Enum.GetValues<WeightPrecision>())
+            {
+                using var model = EmbeddingModel.Load(directory.Path, new EmbeddingModelOptions(precision));
+                Assert.Equal(model.Bytes, EmbeddingModel.BytesOf(directory.Path, precision));
+            }
+        }
+
+        // In 32 bits at least what the file has, with its rows and columns padded to registers.
+        var file = new FileInfo(Path.Combine(bert.Path, "model.safetensors")).Length;
+        Assert.InRange((double)EmbeddingModel.BytesOf(bert.Path, WeightPrecision.Float32) / file, 0.95, 1.5);
+        Assert.True(EmbeddingModel.BytesOf(bert.Path, WeightPrecision.Int8) < EmbeddingModel.BytesOf(bert.Path, WeightPrecision.BFloat16));
+    }
+
+    [Fact]
     public void refuses_calls_once_it_is_disposed_of_and_stops_when_it_is_cancelled()
     {
         using var directory = RandomModel.WriteWhole();

@@ -23,6 +23,9 @@ internal sealed unsafe class Tensor
     public IReadOnlyList<long> Shape { get; }
     public long Elements { get; }
 
+    /// <summary>In the file.</summary>
+    public long SizeBytes => Elements * Size(Type);
+
     /// <summary>The first byte in the mapping. Bounds were checked when the file was opened.</summary>
     public byte* Bytes => _file.At(_offset);
 

@@ -69,6 +69,14 @@ internal sealed unsafe class PackedMatrix : IDisposable
     /// <summary>What the weights take, with what belongs to them.</summary>
     public long Bytes => (sizeof(float) * ((_floats?.Length ?? 0) + _bias.Length)) + (sizeof(ushort) * (_halves?.Length ?? 0)) + (_quantised?.Bytes ?? 0);
 
+    /// <summary><see cref="Bytes"/> of a layer that is not made yet.</summary>
+    public static long BytesOf(CpuKernels kernels, int outputs, int inputs, WeightPrecision precision) => precision switch
+    {
+        WeightPrecision.Float32 => sizeof(float) * (((long)kernels.Packed(outputs) * inputs) + CpuKernels.Stride(outputs)),
+        WeightPrecision.BFloat16 => (sizeof(ushort) * (long)kernels.Packed(outputs) * inputs) + (sizeof(float) * CpuKernels.Stride(outputs)),
+        WeightPrecision.Int8 => QuantisedMatrix.BytesOf(ByteGemm.For(kernels.Lanes), outputs, inputs),
+    };
+
     /// <param name="input">[rows, Inputs] of rows of <paramref name="inputStride"/>.</param>
     /// <param name="output">[rows, Outputs] of rows of <paramref name="outputStride"/>, at least <see cref="CpuKernels.Stride"/> of the outputs.</param>
     public void Multiply(float* input, int inputStride, int rows, float* output, int outputStride)

@@ -53,6 +53,10 @@ internal sealed unsafe class QuantisedMatrix : IDisposable
     /// <summary>What the weights take, their scales and biases included.</summary>
     public long Bytes => _weights.Length + (sizeof(float) * (_codes.Length + _scales.Length + _bias.Length));
 
+    /// <summary><see cref="Bytes"/> of a layer that is not made yet.</summary>
+    public static long BytesOf(ByteGemm gemm, int outputs, int inputs) =>
+        ((long)Gemm.Registers(outputs, gemm.Lanes) * gemm.Lanes * ((inputs + ByteGemm.Group - 1) / ByteGemm.Group) * ByteGemm.Group) + (3L * sizeof(float) * CpuKernels.Stride(outputs));
+
     /// <summary>As <see cref="PackedMatrix.Multiply"/>, for as many rows as the caller's caches hold.</summary>
     public void Multiply(float* input, int inputStride, int rows, float* output, int outputStride)
     {

@@ -314,7 +314,7 @@ template <int N> void products_of(std::vector<Form> &to)
 
 void add_asynchronous_forms(std::vector<Form> &to)
 {
-    Class g = Class::Global, b = Class::Barrier;
+    Class g = Class::GlobalLoad, b = Class::Barrier;
     for (std::string name : { "cp.async.cg.shared.global", "cp.async.ca.shared.global" })
     {
         to.push_back({ name, "aai", copy_lanes<false>, g });

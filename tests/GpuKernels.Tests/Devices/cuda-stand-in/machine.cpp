@@ -304,6 +304,7 @@ void Group::release_full()
         NamedBarrier &b = barriers[i];
         if (b.arrived == 0 || (b.count == 0 ? b.arrived != all : (uint32_t)__builtin_popcount(b.arrived) * LANES < b.count)) continue;
         for (Warp &w : warps) if (b.arrived >> w.index & 1) w.barrier = -1;
+        barriersDone++;
         b = {};
     }
 }
@@ -356,7 +357,7 @@ void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresse
     {
         if (!g.allocations->holds(least, most - least + bytes))
             each_lane(w.mask, [&](int lane) { if (!g.allocations->holds(addresses[lane], bytes)) refuse(ILLEGAL_ADDRESS, "in no allocation", addresses[lane]); });
-        if (g.counts && bytes <= 16) count_global(count_of(w, op), addresses, w.mask, bytes);
+        if (g.counts) count_global(count_of(w, op), addresses, w.mask, bytes);
     }
 }
 
@@ -407,6 +408,7 @@ void execute(Launch &launch, const Allocations &allocations)
     std::atomic<bool> failed = false;
     std::string text;
     int code = 0;
+    KernelCount *count = options().count ? &counts_of(*launch.kernel) : nullptr;
     uint32_t size = launch.kernel->cluster;
     if (launch.grid[0] % size) throw Fault(INVALID_CLUSTER_SIZE, launch.kernel->name + ": the launch has " + std::to_string(launch.grid[0]) + " groups along x, which is not a multiple of its clusters' " + std::to_string(size));
     auto work = [&] {
@@ -414,7 +416,7 @@ void execute(Launch &launch, const Allocations &allocations)
         std::vector<Group *> cluster;
         for (uint32_t rank = 0; rank < size; rank++)
         {
-            made.push_back(std::make_unique<Group>(launch, allocations, nullptr, nullptr));
+            made.push_back(std::make_unique<Group>(launch, allocations, count ? count->ops.data() : nullptr, nullptr));
             cluster.push_back(made.back().get());
         }
         for (Group *group : cluster) group->cluster = cluster, group->rank = (uint32_t)(std::find(cluster.begin(), cluster.end(), group) - cluster.begin());
@@ -426,6 +428,7 @@ void execute(Launch &launch, const Allocations &allocations)
         {
             if (!failed.exchange(true)) text = fault.what(), code = fault.code;
         }
+        if (count) count->barriers += group.barriersDone;
     };
     if (options().threads > 1 && groups > 1)
     {
@@ -434,6 +437,7 @@ void execute(Launch &launch, const Allocations &allocations)
         other.join();
     }
     else work();
+    if (count) count->launches++, count->groups += groups;
     if (failed) throw Fault(code, text);
 }
 
@@ -451,9 +455,9 @@ Options::Options()
     failAfter = number("STANDIN_FAIL_AFTER", -1);
 }
 
-const Options &options()
+Options &options()
 {
-    static const Options read;
+    static Options read;
     return read;
 }
 

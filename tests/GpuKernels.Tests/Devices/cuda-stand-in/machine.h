@@ -137,7 +137,21 @@ struct OpCount
     uint64_t issued = 0, lanes = 0, wavefronts = 0, idealWavefronts = 0, sectors = 0, idealSectors = 0;
 };
 
-/// How instructions are run: set by the environment once.
+/// What a kernel did in all its launches.
+struct KernelCount
+{
+    const Kernel *kernel;
+    uint64_t launches, groups, barriers;
+    std::vector<OpCount> ops;
+
+    uint64_t of(Class counted) const;
+    OpCount all() const;
+};
+
+std::vector<KernelCount> &counts();
+KernelCount &counts_of(const Kernel &kernel);
+
+/// How kernels are run: by the environment.
 struct Options
 {
     bool count = false, lines = false, check = false;
@@ -145,7 +159,7 @@ struct Options
     long failAfter = -1;
     Options();
 };
-const Options &options();
+Options &options();
 
 struct Group
 {
@@ -161,7 +175,7 @@ struct Group
     NamedBarrier barriers[16];
     /// Counts what may let another warp go on.
     uint64_t events = 0;
-    uint64_t steps = 0;
+    uint64_t steps = 0, barriersDone = 0;
     OpCount *counts = nullptr;
     Check *check = nullptr;
     bool late = false;

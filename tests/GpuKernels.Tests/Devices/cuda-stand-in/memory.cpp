@@ -87,22 +87,22 @@ template <Space S, class T> void exchange_if_equal(Warp &w, const Op &op)
 template <Space S, class M, class R> void moves_of(std::vector<Form> &to, const std::string &type, char r)
 {
     std::string space = S == Space::Shared ? ".shared" : ".global", one(1, r);
-    Class c = S == Space::Shared ? Class::Shared : Class::Global;
+    Class c = S == Space::Shared ? Class::SharedLoad : Class::GlobalLoad, c2 = S == Space::Shared ? Class::SharedStore : Class::GlobalStore;
     for (std::string volatility : { "", ".volatile" })
     {
         to.push_back({ "ld" + volatility + space + "." + type, one + ":a", load<S, M, R, 1>, c });
-        to.push_back({ "st" + volatility + space + "." + type, "a" + one, store<S, M, R, 1>, c });
+        to.push_back({ "st" + volatility + space + "." + type, "a" + one, store<S, M, R, 1>, c2 });
     }
     if (S == Space::Global) to.push_back({ "ld.global.nc." + type, one + ":a", load<S, M, R, 1>, c });
     if constexpr (sizeof(M) == sizeof(R))
     {
         to.push_back({ "ld" + space + ".v2." + type, "{2" + one + "}:a", load<S, M, R, 2>, c });
-        to.push_back({ "st" + space + ".v2." + type, "a{2" + one + "}", store<S, M, R, 2>, c });
+        to.push_back({ "st" + space + ".v2." + type, "a{2" + one + "}", store<S, M, R, 2>, c2 });
         if (S == Space::Global) to.push_back({ "ld.global.nc.v2." + type, "{2" + one + "}:a", load<S, M, R, 2>, c });
         if constexpr (sizeof(M) <= 4)
         {
             to.push_back({ "ld" + space + ".v4." + type, "{4" + one + "}:a", load<S, M, R, 4>, c });
-            to.push_back({ "st" + space + ".v4." + type, "a{4" + one + "}", store<S, M, R, 4>, c });
+            to.push_back({ "st" + space + ".v4." + type, "a{4" + one + "}", store<S, M, R, 4>, c2 });
             if (S == Space::Global) to.push_back({ "ld.global.nc.v4." + type, "{4" + one + "}:a", load<S, M, R, 4>, c });
         }
     }
@@ -119,7 +119,7 @@ template <Space S, class M> void widths_of(std::vector<Form> &to, const std::str
 template <Space S, class T, auto F> void atomic_of(std::vector<Form> &to, const std::string &name)
 {
     std::string space = S == Space::Shared ? ".shared" : ".global", r(1, sizeof(T) == 4 ? 'w' : 'd');
-    Class c = S == Space::Shared ? Class::Shared : Class::Global;
+    Class c = S == Space::Shared ? Class::SharedStore : Class::GlobalStore;
     to.push_back({ "atom" + space + "." + name, r + ":a" + r, atomic<S, T, F, true>, c });
     to.push_back({ "red" + space + "." + name, "a" + r, atomic<S, T, F, false>, c });
 }
@@ -146,7 +146,7 @@ template <Space S> void space_forms(std::vector<Form> &to)
     atomic_of<S, U8, [](U8 a, U8 b) { return std::max(a, b); }>(to, "max.u64");
     atomic_of<S, U, [](U, U b) { return b; }>(to, "exch.b32");
     std::string space = S == Space::Shared ? ".shared" : ".global";
-    Class c = S == Space::Shared ? Class::Shared : Class::Global;
+    Class c = S == Space::Shared ? Class::SharedStore : Class::GlobalStore;
     to.push_back({ "atom" + space + ".cas.b32", "w:aww", exchange_if_equal<S, uint32_t>, c });
     to.push_back({ "atom" + space + ".cas.b64", "d:add", exchange_if_equal<S, uint64_t>, c });
 }
@@ -188,7 +188,13 @@ void count_shared(OpCount &count, const uint64_t *addresses, uint32_t mask, uint
 
 void count_global(OpCount &count, const uint64_t *addresses, uint32_t mask, uint32_t bytes)
 {
-    // Sectors of 32 bytes that the warp touches, and as many as its different bytes would fill.
+    // Sectors of 32 bytes that the warp touches, and as many as its different bytes would fill. Bulk copies are of one lane.
+    if (bytes > 32)
+    {
+        count.sectors += (addresses[__builtin_ctz(mask)] + bytes - 1) / 32 - addresses[__builtin_ctz(mask)] / 32 + 1;
+        count.idealSectors += bytes / 32;
+        return;
+    }
     uint64_t sectors[2 * LANES], starts[LANES];
     uint32_t many = 0, different = 0;
     each_lane(mask, [&](int lane) {

@@ -18,8 +18,8 @@ struct Warp;
 struct Op;
 using Run = void (*)(Warp &, const Op &);
 
-/// What decides how an instruction is counted.
-enum class Class : uint8_t { Integer, Float, Special, Convert, Move, Shared, Global, Matrix, Product, Shuffle, Branch, Barrier, Count };
+/// What decides how an instruction is counted; atomics are stores.
+enum class Class : uint8_t { Integer, Float, Special, Convert, Move, SharedLoad, SharedStore, GlobalLoad, GlobalStore, Matrix, Product, Shuffle, Branch, Barrier, Count };
 
 /// What decides how an instruction is scheduled. Together: by all living lanes of the warp at once. Wait: one that may ask to be tried again.
 enum class Kind : uint8_t { Plain, Branch, Return, Together, Barrier, Wait };
