@@ -428,7 +428,7 @@ void execute(Launch &launch, const Allocations &allocations)
         {
             if (!failed.exchange(true)) text = fault.what(), code = fault.code;
         }
-        if (count) count->barriers += group.barriersDone;
+        for (Group *group : cluster) if (count) count->barriers += group->barriersDone;
     };
     if (options().threads > 1 && groups > 1)
     {
