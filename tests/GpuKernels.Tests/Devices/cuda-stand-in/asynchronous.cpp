@@ -1,6 +1,6 @@
 // Copies and products that go on beside the warps, and what waits for them.
 // PTX ISA, "Asynchronous operations", "cp.async", "mbarrier", "cp.async.bulk", "Asynchronous Warpgroup Level Matrix Instructions".
-#include "machine.h"
+#include "check.h"
 
 #include <algorithm>
 
@@ -29,7 +29,7 @@ template <bool Sized> void copy_lanes(Warp &w, const Op &op)
     w.mask = reading;
     if (reading) access(w, op, Space::Global, Access::Read, from, bytes);
     w.mask = done;
-    access(w, op, Space::Shared, Access::Write, to, bytes);
+    access(w, op, Space::Shared, Access::Copy, to, bytes);
     each_lane(done, [&](int lane) {
         Copy copy { (uint32_t)to[lane], from[lane], read[lane], bytes, &op, lane };
         if (w.group->late) w.copies.push_back(copy);
@@ -39,6 +39,7 @@ template <bool Sized> void copy_lanes(Warp &w, const Op &op)
 
 void commit_copies(Warp &w, const Op &)
 {
+    if (w.group->check) w.group->check->commit_copies(w);
     w.copyGroups.push_back(std::move(w.copies));
     w.copies.clear();
 }
@@ -52,6 +53,7 @@ void wait_copies(Warp &w, const Op &op)
         for (const Copy &copy : w.copyGroups.front()) w.group->copy(copy);
         w.copyGroups.erase(w.copyGroups.begin());
     }
+    if (w.group->check) w.group->check->wait_copies(w, left);
 }
 
 void wait_all_copies(Warp &w, const Op &op)
@@ -59,6 +61,7 @@ void wait_all_copies(Warp &w, const Op &op)
     commit_copies(w, op);
     for (const auto &group : w.copyGroups) for (const Copy &copy : group) w.group->copy(copy);
     w.copyGroups.clear();
+    if (w.group->check) w.group->check->wait_copies(w, 0);
 }
 
 uint32_t barrier_address(Warp &w, const Op &op, uint32_t place, bool wide, int64_t offset, int lane)
@@ -74,21 +77,22 @@ void begin_barrier(Warp &w, const Op &op)
         uint32_t at = barrier_address(w, op, op.o[0], op.wide, op.imm, lane), count = w.at<uint32_t>(op.o[1])[lane];
         auto &all = w.group->mbarriers;
         all.erase(std::remove_if(all.begin(), all.end(), [=](const Mbarrier &m) { return m.at == at; }), all.end());
-        all.push_back({ at, count, count, 0, 0, {}, (int)all.size() });
+        all.push_back({ at, count, count, 0, 0, {}, (uint32_t)all.size(), w.group->rank });
     });
 }
 
-void arrive_at(Warp &w, const Op &op, Mbarrier &m)
+void arrive_at(Warp &w, const Op &op, Mbarrier &m, int lane)
 {
     if (m.pending == 0) w.fault(op, LAUNCH_FAILED, "one arrival more than the mbarrier at " + std::to_string(m.at) + " counts");
     m.pending--;
+    if (w.group->check) w.group->check->arrive(w, lane, m);
     w.group->events++;
-    w.group->complete(m);
+    w.group->cluster[m.rank]->complete(m);
 }
 
 void arrive(Warp &w, const Op &op)
 {
-    each_lane(w.mask, [&](int lane) { arrive_at(w, op, w.group->mbarrier(w, op, barrier_address(w, op, op.o[0], op.wide, op.imm, lane))); });
+    each_lane(w.mask, [&](int lane) { arrive_at(w, op, w.group->mbarrier(w, op, barrier_address(w, op, op.o[0], op.wide, op.imm, lane)), lane); });
 }
 
 // "mapa": where the same place is in another group of the cluster. Here the high byte is the group's number, plus one: an address without is one's own.
@@ -107,12 +111,9 @@ void arrive_in_cluster(Warp &w, const Op &op)
     each_lane(w.mask, [&](int lane) {
         uint32_t address = w.at<uint32_t>(op.o[0])[lane] + (uint32_t)op.imm, rank = address >> RANK_BITS;
         Group &group = rank ? *w.group->cluster[rank - 1] : *w.group;
-        Mbarrier &m = group.mbarrier(w, op, address & ((1u << RANK_BITS) - 1));
-        if (m.pending == 0) w.fault(op, LAUNCH_FAILED, "one arrival more than the mbarrier at " + std::to_string(m.at) + " counts");
         if (group.done()) w.fault(op, LAUNCH_FAILED, "an arrival in a group that has ended");
-        m.pending--;
+        arrive_at(w, op, group.mbarrier(w, op, address & ((1u << RANK_BITS) - 1)), lane);
         group.events++;
-        group.complete(m);
     });
 }
 
@@ -122,16 +123,22 @@ void arrive_at_cluster(Warp &w, const Op &)
     Group &lead = *w.group->cluster[0];
     w.clusterPhase = lead.clusterPhase;
     lead.events++;
+    if (w.group->check) w.group->check->arrive_at_cluster(w);
     uint32_t all = 0;
     for (const Group *group : w.group->cluster) all += group->warpCount;
     if (++lead.clusterArrived < all) return;
     lead.clusterArrived = 0;
     lead.clusterPhase++;
+    if (w.group->check) w.group->check->cluster_over();
 }
 
 void wait_for_cluster(Warp &w, const Op &)
 {
-    if (w.group->cluster[0]->clusterPhase != w.clusterPhase) return;
+    if (w.group->cluster[0]->clusterPhase != w.clusterPhase)
+    {
+        if (w.group->check) w.group->check->waited_for_cluster(w);
+        return;
+    }
     // Again in its next turn.
     w.pc--;
     w.retry = true;
@@ -143,7 +150,7 @@ void arrive_expecting(Warp &w, const Op &op)
     each_lane(w.mask, [&](int lane) {
         Mbarrier &m = w.group->mbarrier(w, op, barrier_address(w, op, op.o[0], op.wide, op.imm, lane));
         m.bytes += w.at<uint32_t>(op.o[1])[lane];
-        arrive_at(w, op, m);
+        arrive_at(w, op, m, lane);
     });
 }
 
@@ -151,6 +158,7 @@ void arrive_expecting(Warp &w, const Op &op)
 void try_wait(Warp &w, const Op &op)
 {
     uint32_t over = 0;
+    const Mbarrier *same = nullptr;
     each_lane(w.mask, [&](int lane) {
         Mbarrier &m = w.group->mbarrier(w, op, barrier_address(w, op, op.o[1], op.wide, op.imm, lane));
         uint32_t parity = w.at<uint32_t>(op.o[2])[lane];
@@ -159,10 +167,15 @@ void try_wait(Warp &w, const Op &op)
             // As late as allowed: now that somebody waits for nothing else.
             for (const Copy &copy : m.copies) w.group->copy(copy), m.bytes -= copy.bytes;
             m.copies.clear();
+            if (w.group->check) w.group->check->bulk_done(m);
             w.group->complete(m);
         }
-        if ((m.phase & 1) != (parity & 1)) over |= 1u << lane;
+        if ((m.phase & 1) == (parity & 1)) return;
+        over |= 1u << lane;
+        if (same && same != &m) w.fault(op, LAUNCH_FAILED, "lanes that wait for different mbarriers at once are not known");
+        same = &m;
     });
+    if (w.group->check && over) w.group->check->waited(w, over, *same);
     put_bits(w, op.o[0], over);
     if (over) w.group->events++;
     w.retry = (over & w.mask) != w.mask;
@@ -182,7 +195,7 @@ template <bool Multicast> void copy_bulk(Warp &w, const Op &op)
         uint32_t mask = w.mask;
         w.mask = 1u << lane;
         access(w, op, Space::Global, Access::Read, from, bytes);
-        access(w, op, Space::Shared, Access::Write, to, bytes);
+        access(w, op, Space::Shared, Access::Bulk, to, bytes);
         w.mask = mask;
         Copy copy { (uint32_t)to[lane], from[lane], bytes, bytes, &op, lane };
         uint32_t ranks = Multicast ? w.at<uint16_t>(op.o[4])[lane] : 1u << w.group->rank;
@@ -191,6 +204,7 @@ template <bool Multicast> void copy_bulk(Warp &w, const Op &op)
             Group &group = *w.group->cluster[(size_t)rank];
             Mbarrier &there = group.mbarrier(w, op, m.at);
             if (group.done()) w.fault(op, LAUNCH_FAILED, "cp.async.bulk to a group that has ended");
+            if (group.check) group.check->bulk_copy(w, op, lane, there, copy.to, bytes);
             if (group.late) { there.copies.push_back(copy); return; }
             group.copy(copy);
             there.bytes -= bytes;
@@ -211,6 +225,13 @@ void prefetch_bulk(Warp &w, const Op &op)
         if (!w.group->allocations->holds(from[lane], bytes)) w.fault(op, ILLEGAL_ADDRESS, "cp.async.bulk.prefetch beyond an allocation");
     });
 }
+
+// "fence.proxy.async": what ordinary instructions wrote is then there for asynchronous ones.
+void fence_proxy(Warp &w, const Op &) { if (w.group->check) w.group->check->proxy_fence(w); }
+
+// "wgmma.commit_group", "wgmma.wait_group": until then the products read shared memory.
+void commit_products(Warp &w, const Op &) { if (w.group->check) w.group->check->commit_products(w); }
+void wait_products(Warp &w, const Op &op) { if (w.group->check) w.group->check->wait_products(w, number(w, op)); }
 
 /// PTX ISA, "Matrix Descriptor Format" and "Shared Memory Matrix Layout", for matrices whose k runs along rows (no transposition): bits 0 to 13 are the start
 /// in units of 16 bytes, 16 to 29 and 32 to 45 the offsets along k (used without a swizzle) and of eight rows, 49 to 51 the base offset, 62 and 63 the
@@ -240,6 +261,7 @@ struct Matrix
         {
             uint32_t address = at(row, half);
             if (address + 16 > w.group->sharedBytes) w.fault(op, ILLEGAL_ADDRESS, "wgmma reads shared address " + std::to_string(address) + " of " + std::to_string(w.group->sharedBytes));
+            if (w.group->check) w.group->check->product_reads(w, op, address, 16);
             uint16_t values[8];
             std::memcpy(values, w.group->shared + address, 16);
             for (int i = 0; i < 8; i++)
@@ -328,7 +350,7 @@ void add_asynchronous_forms(std::vector<Form> &to)
     to.push_back({ "mbarrier.arrive.expect_tx.shared::cta.b64", "_aw", arrive_expecting, b });
     to.push_back({ "mbarrier.try_wait.parity.shared::cta.b64", "p:aw", try_wait, b, Kind::Wait });
     to.push_back({ "fence.mbarrier_init.release.cluster", "", nothing, b });
-    to.push_back({ "fence.proxy.async.shared::cta", "", nothing, b });
+    to.push_back({ "fence.proxy.async.shared::cta", "", fence_proxy, b });
     to.push_back({ "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes", "aawa", copy_bulk<false>, g });
     to.push_back({ "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster", "aawah", copy_bulk<true>, g });
     to.push_back({ "mapa.shared::cluster.u32", "w:ww", map_address, Class::Integer });
@@ -337,8 +359,8 @@ void add_asynchronous_forms(std::vector<Form> &to)
     to.push_back({ "barrier.cluster.wait.aligned", "", wait_for_cluster, b, Kind::Wait });
     to.push_back({ "cp.async.bulk.prefetch.L2.global", "aw", prefetch_bulk, g });
     to.push_back({ "wgmma.fence.sync.aligned", "", nothing, b, Kind::Together });
-    to.push_back({ "wgmma.commit_group.sync.aligned", "", nothing, b, Kind::Together });
-    to.push_back({ "wgmma.wait_group.sync.aligned", "i", nothing, b, Kind::Together });
+    to.push_back({ "wgmma.commit_group.sync.aligned", "", commit_products, b, Kind::Together });
+    to.push_back({ "wgmma.wait_group.sync.aligned", "i", wait_products, b, Kind::Together });
     products_of<8>(to), products_of<16>(to), products_of<32>(to), products_of<48>(to), products_of<64>(to), products_of<96>(to);
     products_of<128>(to), products_of<160>(to), products_of<192>(to), products_of<256>(to);
 }

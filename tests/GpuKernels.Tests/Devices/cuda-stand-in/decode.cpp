@@ -168,6 +168,7 @@ private:
         op.kind = form.kind;
         op.counted = form.counted;
         op.line = statement.line;
+        op.joins = form.kind == Kind::Together && form.name.find(".sync") != std::string::npos;
         op.guard = statement.guard;
         op.negated = statement.negated;
         op.list = (uint32_t)_kernel.lists.size();

@@ -3,6 +3,7 @@
 //   STANDIN_CAPABILITY=90   the compute capability (80)
 //   STANDIN_VERSION=12040   the CUDA version of the driver
 //   STANDIN_COUNT=1         what each kernel did, on stderr at the end; 2: the lines with conflicts of banks or with sectors in vain as well
+//   STANDIN_CHECK=1         races and what else the checker looks for (check.h), each finding a line on stderr
 //   STANDIN_FAIL_AFTER=n    every launch after so many fails
 //   STANDIN_THREADS=1       groups one after the other, not two at a time
 //   STANDIN_REPORT=1        what is alive when the context is released

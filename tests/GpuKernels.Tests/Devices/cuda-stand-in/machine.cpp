@@ -1,6 +1,6 @@
 // Warps take turns, each until it waits. The lanes of a warp that are furthest behind are run, until they come to where others are: so they meet again where
 // their ways do (PTX ISA, "Independent Thread Scheduling", promises no more than that each goes on).
-#include "machine.h"
+#include "check.h"
 
 #include <algorithm>
 #include <thread>
@@ -17,8 +17,7 @@ void Warp::fault(const Op &op, int code, const std::string &what) const { throw 
 Group::Group(Launch &launch, const Allocations &allocations, OpCount *counts, Check *check)
     : launch(&launch), kernel(launch.kernel), allocations(&allocations), counts(counts), check(check)
 {
-    uint32_t threads = launch.block[0] * launch.block[1] * launch.block[2];
-    warpCount = (threads + LANES - 1) / LANES;
+    warpCount = launch.warps();
     sharedBytes = kernel->dynamicShared + launch.shared;
     _shared.resize(sharedBytes + 1024);
     shared = (uint8_t *)(((uintptr_t)_shared.data() + 1023) / 1024 * 1024);
@@ -55,6 +54,7 @@ void Group::begin(uint32_t x, uint32_t y, uint32_t z)
     mbarriers.clear();
     clusterArrived = 0, clusterPhase = 0;
     for (NamedBarrier &b : barriers) b = {};
+    late = check != nullptr;
     // Shared memory begins with whatever was there: here with what stands out.
     std::memset(shared, 0xCD, sharedBytes);
     const uint32_t *n = launch->block, threads = n[0] * n[1] * n[2];
@@ -106,6 +106,13 @@ std::string Group::stuck()
     return text;
 }
 
+void Group::lanes_stuck(const Warp &w) const
+{
+    std::string text;
+    for (const Lanes &lanes : w.parked) text += " lanes " + std::to_string(lanes.mask) + " at line " + std::to_string(kernel->ops[(size_t)lanes.pc].line) + ";";
+    throw Fault(LAUNCH_FAILED, kernel->name + ", group " + std::to_string(id[0]) + "," + std::to_string(id[1]) + ", warp " + std::to_string(w.index) + ": lanes wait for each other:" + text);
+}
+
 /// The lanes furthest behind are taken, with all that are where they are. False if there are none.
 bool Group::pick(Warp &w)
 {
@@ -151,6 +158,19 @@ void Group::advance(Warp &w)
     }
 }
 
+/// Lanes that were put aside because they wait for something try again. False if there are none.
+bool Group::try_again(Warp &w)
+{
+    size_t before = w.ahead.size();
+    for (size_t i = 0; i < w.parked.size();)
+    {
+        if (!w.parked[i].waits) { i++; continue; }
+        w.ahead.push_back(w.parked[i]);
+        w.parked.erase(w.parked.begin() + (long)i);
+    }
+    return w.ahead.size() > before;
+}
+
 /// For an instruction of the whole warp: true if all living lanes are here, else the others are run first.
 bool Group::gather(Warp &w)
 {
@@ -166,20 +186,7 @@ bool Group::gather(Warp &w)
     w.parked.push_back({ w.pc, w.active, false });
     if (pick(w)) return false;
     // Those that only try again are let do so in the warp's next turn.
-    bool some = false;
-    for (size_t i = 0; i < w.parked.size();)
-    {
-        if (!w.parked[i].waits) { i++; continue; }
-        some = true;
-        w.ahead.push_back(w.parked[i]);
-        w.parked.erase(w.parked.begin() + (long)i);
-    }
-    if (!some)
-    {
-        std::string text;
-        for (const Lanes &lanes : w.parked) text += " lanes " + std::to_string(lanes.mask) + " at line " + std::to_string(kernel->ops[(size_t)lanes.pc].line) + ";";
-        throw Fault(LAUNCH_FAILED, kernel->name + ", group " + std::to_string(id[0]) + "," + std::to_string(id[1]) + ", warp " + std::to_string(w.index) + ": lanes wait for each other:" + text);
-    }
+    if (!try_again(w)) lanes_stuck(w);
     pick(w);
     w.retry = true;
     return false;
@@ -223,6 +230,7 @@ template <bool Counting> void Group::turn(Warp &w)
             case Kind::Plain:
             case Kind::Together:
                 if (mask) op.run(w, op);
+                if (check && op.joins) check->together(w);
                 w.pc++;
                 break;
             case Kind::Branch:
@@ -251,8 +259,7 @@ template <bool Counting> void Group::turn(Warp &w)
                 }
                 if (w.active == 0 && !pick(w))
                 {
-                    for (Lanes &lanes : w.parked) w.ahead.push_back(lanes);
-                    w.parked.clear();
+                    if (!try_again(w)) lanes_stuck(w);
                     pick(w);
                 }
                 continue;
@@ -269,7 +276,11 @@ template <bool Counting> void Group::turn(Warp &w)
                 {
                     // Other lanes first: the one that is waited for may be among them.
                     w.retry = false;
-                    if (w.ahead.empty()) return;
+                    if (w.ahead.empty())
+                    {
+                        try_again(w);
+                        return;
+                    }
                     w.parked.push_back({ w.pc, w.active, true });
                     pick(w);
                     continue;
@@ -305,6 +316,7 @@ void Group::release_full()
         if (b.arrived == 0 || (b.count == 0 ? b.arrived != all : (uint32_t)__builtin_popcount(b.arrived) * LANES < b.count)) continue;
         for (Warp &w : warps) if (b.arrived >> w.index & 1) w.barrier = -1;
         barriersDone++;
+        if (check) check->barrier(rank, b.arrived);
         b = {};
     }
 }
@@ -321,6 +333,7 @@ bool Group::complete(Mbarrier &m)
     m.pending = m.expected;
     m.phase++;
     events++;
+    if (check) check->phase_over(m);
     return true;
 }
 
@@ -330,7 +343,7 @@ void Group::copy(const Copy &c) const
     std::memset(shared + c.to + c.bytes, 0, c.filled - c.bytes);
 }
 
-void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresses, uint32_t bytes)
+void access_unchecked(Warp &w, const Op &op, Space space, const uint64_t *addresses, uint32_t bytes)
 {
     uint64_t least = UINT64_MAX, most = 0, all = 0;
     for (int i = 0; i < LANES; i++)
@@ -346,7 +359,7 @@ void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresse
         std::snprintf(text, sizeof text, "%s: %u bytes at %s address 0x%llx", what, bytes, space == Space::Shared ? "shared" : "global", (unsigned long long)address);
         w.fault(op, code, text);
     };
-    if ((bytes & (bytes - 1)) == 0 && all & (bytes - 1))
+    if (bytes <= 16 && all & (bytes - 1))
         each_lane(w.mask, [&](int lane) { if (addresses[lane] & (bytes - 1)) refuse(MISALIGNED, "not aligned", addresses[lane]); });
     if (space == Space::Shared)
     {
@@ -359,6 +372,12 @@ void access(Warp &w, const Op &op, Space space, Access, const uint64_t *addresse
             each_lane(w.mask, [&](int lane) { if (!g.allocations->holds(addresses[lane], bytes)) refuse(ILLEGAL_ADDRESS, "in no allocation", addresses[lane]); });
         if (g.counts) count_global(count_of(w, op), addresses, w.mask, bytes);
     }
+}
+
+void access_checked(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes, uint32_t idle)
+{
+    // A bulk copy is told to the checker with its mbarrier.
+    if (kind != Access::Bulk) w.group->check->access(w, op, space, kind, addresses, bytes, idle);
 }
 
 void Allocations::add(uint64_t at, uint64_t bytes) { _ranges.insert(std::lower_bound(_ranges.begin(), _ranges.end(), std::pair(at, (uint64_t)0)), { at, bytes }); }
@@ -386,6 +405,8 @@ bool Allocations::holds(uint64_t at, uint64_t bytes) const
 /// The groups of a cluster at the same time, from the one at x on.
 static void run(const std::vector<Group *> &cluster, uint32_t x, uint32_t y, uint32_t z)
 {
+    Check *check = cluster[0]->check;
+    if (check) check->begin();
     for (Group *group : cluster) group->begin(x + group->rank, y, z);
     for (uint32_t left = 1; left > 0;)
     {
@@ -399,6 +420,7 @@ static void run(const std::vector<Group *> &cluster, uint32_t x, uint32_t y, uin
         for (Group *group : cluster) text += group->stuck();
         throw Fault(LAUNCH_FAILED, text);
     }
+    if (check) for (Group *group : cluster) check->end(*group);
 }
 
 void execute(Launch &launch, const Allocations &allocations)
@@ -412,11 +434,13 @@ void execute(Launch &launch, const Allocations &allocations)
     uint32_t size = launch.kernel->cluster;
     if (launch.grid[0] % size) throw Fault(INVALID_CLUSTER_SIZE, launch.kernel->name + ": the launch has " + std::to_string(launch.grid[0]) + " groups along x, which is not a multiple of its clusters' " + std::to_string(size));
     auto work = [&] {
+        std::unique_ptr<Check> check;
+        if (options().check) check = std::make_unique<Check>(launch, allocations, size);
         std::vector<std::unique_ptr<Group>> made;
         std::vector<Group *> cluster;
         for (uint32_t rank = 0; rank < size; rank++)
         {
-            made.push_back(std::make_unique<Group>(launch, allocations, count ? count->ops.data() : nullptr, nullptr));
+            made.push_back(std::make_unique<Group>(launch, allocations, count ? count->ops.data() : nullptr, check.get()));
             cluster.push_back(made.back().get());
         }
         for (Group *group : cluster) group->cluster = cluster, group->rank = (uint32_t)(std::find(cluster.begin(), cluster.end(), group) - cluster.begin());

@@ -23,7 +23,7 @@ struct Fault : std::runtime_error
 };
 
 enum class Space { Global, Shared };
-enum class Access { Read, Write, Atomic };
+enum class Access { Read, Write, Atomic, Copy, Bulk };
 
 /// Lanes of a warp that are at one place.
 struct Lanes { int32_t pc; uint32_t mask; bool waits; };
@@ -106,7 +106,8 @@ struct Mbarrier
     uint64_t phase;
     int64_t bytes;
     std::vector<Copy> copies;
-    int agent;
+    /// Its number in the group, and its group's in the cluster.
+    uint32_t number, rank;
 };
 
 struct NamedBarrier { uint32_t arrived = 0, count = 0; const Op *op = nullptr; };
@@ -116,6 +117,8 @@ struct Launch
     const Kernel *kernel;
     uint32_t grid[3], block[3], shared;
     std::vector<uint8_t> parameters;
+
+    uint32_t warps() const { return (block[0] * block[1] * block[2] + LANES - 1) / LANES; }
 };
 
 /// Live allocations, to which every access is held.
@@ -204,11 +207,30 @@ private:
     bool gather(Warp &w);
     void advance(Warp &w);
     bool pick(Warp &w);
+    bool try_again(Warp &w);
+    [[noreturn]] void lanes_stuck(const Warp &w) const;
     std::vector<uint8_t> _registers, _shared;
 };
 
-/// Before an access: bounds, alignment, counting, and what the checker looks for.
-void access(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes);
+/// Before an access: bounds, alignment, counting.
+void access_unchecked(Warp &w, const Op &op, Space space, const uint64_t *addresses, uint32_t bytes);
+void access_checked(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes, uint32_t idle);
+
+/// The same, and what the checker looks for. same(lane): whether what a lane writes is there already.
+template <class Same> inline void access(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes, Same same)
+{
+    access_unchecked(w, op, space, addresses, bytes);
+    if (!w.group->check) return;
+    uint32_t idle = 0;
+    if (kind == Access::Write) each_lane(w.mask, [&](int lane) { idle |= (uint32_t)same(lane) << lane; });
+    access_checked(w, op, space, kind, addresses, bytes, idle);
+}
+
+inline void access(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes)
+{
+    access(w, op, space, kind, addresses, bytes, [](int) { return false; });
+}
+
 /// Extra wavefronts of an access to shared memory, by units of lanes that go at once.
 void count_shared(OpCount &count, const uint64_t *addresses, uint32_t mask, uint32_t bytes);
 void count_global(OpCount &count, const uint64_t *addresses, uint32_t mask, uint32_t bytes);

@@ -37,11 +37,18 @@ template <Space S, class M, class R, int N> void store(Warp &w, const Op &op)
 {
     uint64_t addresses[LANES];
     w.addresses(op.o[0], op.wide, op.imm, addresses);
-    access(w, op, S, Access::Write, addresses, sizeof(M) * N);
     const uint64_t memory = base<S>(w);
     const uint32_t *list = w.group->kernel->lists.data() + op.list;
     const R *from[N];
     for (int n = 0; n < N; n++) from[n] = w.at<R>(N == 1 ? op.o[1] : list[n]);
+    access(w, op, S, Access::Write, addresses, sizeof(M) * N, [&](int lane) {
+        for (int n = 0; n < N; n++)
+        {
+            M value = (M)from[n][lane];
+            if (std::memcmp((const void *)(memory + addresses[lane] + n * sizeof(M)), &value, sizeof value)) return false;
+        }
+        return true;
+    });
     each_lane(w.mask, [&](int lane) {
         for (int n = 0; n < N; n++)
         {

@@ -40,6 +40,8 @@ struct Op
     Kind kind = Kind::Plain;
     Class counted = Class::Integer;
     bool negated = false, wide = false, wide2 = false;
+    /// Whether it brings the warp's lanes together (.sync).
+    bool joins = false;
     uint16_t form = 0;
 };
 
