@@ -195,6 +195,34 @@ void Check::access(Warp &w, const Op &op, Space space, Access kind, const uint64
     });
 }
 
+// PTX ISA, "wgmma.mma_async": the registers of a product are not to be touched until it was waited for, except by further products that add to them.
+void Check::registers(Warp &w, const Op &op)
+{
+    WarpState &s = state(w);
+    bool product = op.counted == Class::Product && forms()[op.form].name[0] == 'w';
+    if (s.busy.empty() && !product) return;
+    uint32_t here = (uint32_t)(&op - _kernel.ops.data());
+    const Uses &uses = _kernel.uses[here];
+    if (product)
+    {
+        for (uint32_t r : uses.writes) s.busy[r] = { _agentClocks[products_of(self_of(w))], here };
+        return;
+    }
+    auto busy = [&](uint32_t r) {
+        auto found = s.busy.find(r);
+        return found == s.busy.end() ? nullptr : &found->second;
+    };
+    if (op.counted == Class::Move && uses.reads.size() == 1 && uses.writes.size() == 1)
+    {
+        // The value's own name goes on with the copy.
+        if (auto *of = busy(uses.reads[0])) s.busy[uses.writes[0]] = *of;
+        else s.busy.erase(uses.writes[0]);
+        return;
+    }
+    for (uint32_t r : uses.reads) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "reads a register that a product adds to");
+    for (uint32_t r : uses.writes) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "writes a register that a product adds to");
+}
+
 void Check::product_reads(Warp &w, const Op &op, uint32_t address, uint32_t bytes)
 {
     uint32_t agent = products_of(self_of(w)), first = first_of(w.group->rank);
@@ -300,6 +328,7 @@ void Check::wait_products(Warp &w, uint32_t left)
         known = std::max(known, s.products.front());
         s.products.erase(s.products.begin());
     }
+    for (auto i = s.busy.begin(); i != s.busy.end();) i = i->second.first <= known ? s.busy.erase(i) : std::next(i);
 }
 
 Check::Transfer &Check::transfer(const Mbarrier &m)

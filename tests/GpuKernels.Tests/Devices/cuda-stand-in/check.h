@@ -4,6 +4,7 @@
 //   proxy         asynchronous instructions use what ordinary ones wrote, without fence.proxy.async in between
 //   not written   shared memory is read that nothing has written
 //   groups        a group writes, not atomically, what another group of the same launch uses; a value that is there already is let pass
+//   sums          a product's registers are used before it was waited for; that they are moved to others is let pass, which the card's assembler removes
 //   unfinished    a group ends while copies to its shared memory are under way
 // Order is by vector clocks (happens-before, as in FastTrack by Flanagan and Freund, 2009): each warp has a clock, and so have its asynchronous copies, its
 // asynchronous products, and the bulk copies of each mbarrier, which are ordered before nobody until they were waited for. Lanes of one instruction that write
@@ -34,6 +35,8 @@ public:
 
     /// idle: lanes that write what is there already.
     void access(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes, uint32_t idle);
+    /// Before every instruction.
+    void registers(Warp &w, const Op &op);
     void product_reads(Warp &w, const Op &op, uint32_t address, uint32_t bytes);
 
     /// An instruction of the whole warp was done.
@@ -66,6 +69,8 @@ private:
         Clock clock, fenced, some;
         uint32_t someLanes = 0, sync = 1, copyWaitSync = 0, copyWaitFrom = 0;
         std::vector<uint32_t> copies, products;
+        /// Of registers in use by products: the time of the products, and which instruction's they are.
+        std::map<uint32_t, std::pair<uint32_t, uint32_t>> busy;
     };
 
     struct Transfer { Clock pending, over, pendingFenced, overFenced; };

@@ -35,9 +35,6 @@ namespace {
 Width width_of(char c) { return c == 'p' ? Width::Predicate : c == 'h' ? Width::Half : c == 'd' ? Width::Double : Width::Word; }
 uint32_t bytes_of(Width w) { return w == Width::Predicate ? 4 : w == Width::Half ? 64 : w == Width::Word ? 128 : 256; }
 
-/// What an operation reads and writes, by the numbers of its registers.
-struct Uses { std::vector<uint32_t> reads, writes; };
-
 class Decoder
 {
 public:
@@ -59,6 +56,8 @@ public:
             if (op.guard != NONE) op.guard = places[op.guard];
         }
         for (size_t i = 0; i < _kernel.lists.size(); i++) if (!_raw[i]) _kernel.lists[i] = places[_kernel.lists[i]];
+        _kernel.uses = std::move(_uses);
+        _kernel.registers = _registers;
         return std::move(_kernel);
     }
 

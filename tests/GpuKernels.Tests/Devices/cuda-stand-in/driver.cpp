@@ -4,6 +4,7 @@
 //   STANDIN_VERSION=12040   the CUDA version of the driver
 //   STANDIN_COUNT=1         what each kernel did, on stderr at the end; 2: the lines with conflicts of banks or with sectors in vain as well
 //   STANDIN_CHECK=1         races and what else the checker looks for (check.h), each finding a line on stderr
+//   STANDIN_WITHOUT=gemm64:123   leaves an instruction of a kernel out: whether a barrier is needed, and the checker sees it
 //   STANDIN_FAIL_AFTER=n    every launch after so many fails
 //   STANDIN_THREADS=1       groups one after the other, not two at a time
 //   STANDIN_REPORT=1        what is alive when the context is released
@@ -71,6 +72,15 @@ int load(Loaded &to, const char *text, char *log, size_t logBytes)
     {
         say("target sm_" + std::to_string(to.module.target) + " is newer than the device's " + std::to_string(options().capability));
         return INVALID_PTX;
+    }
+    for (Kernel &kernel : to.module.kernels)
+    {
+        for (Op &op : kernel.ops)
+        {
+            if (options().without != kernel.name + ":" + std::to_string(op.line)) continue;
+            op.kind = Kind::Plain, op.joins = false;
+            op.run = [](Warp &, const Op &) {};
+        }
     }
     for (const Kernel &kernel : to.module.kernels) to.functions[kernel.name] = { &kernel, SHARED_UNASKED };
     return OK;

@@ -225,6 +225,7 @@ template <bool Counting> void Group::turn(Warp &w)
             count.issued++;
             count.lanes += (uint32_t)__builtin_popcount(mask);
         }
+        if (check) check->registers(w, op);
         switch (op.kind)
         {
             case Kind::Plain:
@@ -477,6 +478,7 @@ Options::Options()
     capability = (int)number("STANDIN_CAPABILITY", 80);
     threads = count || check ? 1 : (int)number("STANDIN_THREADS", 2);
     failAfter = number("STANDIN_FAIL_AFTER", -1);
+    if (const char *left = std::getenv("STANDIN_WITHOUT")) without = left;
 }
 
 Options &options()

@@ -160,6 +160,8 @@ struct Options
     bool count = false, lines = false, check = false;
     int capability = 80, threads = 1;
     long failAfter = -1;
+    /// A kernel and a line of its PTX, which is left out.
+    std::string without;
     Options();
 };
 Options &options();

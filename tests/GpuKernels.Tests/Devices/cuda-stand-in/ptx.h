@@ -70,10 +70,15 @@ struct Parameter { std::string name; uint32_t offset, bytes; };
 struct Constant { Width width; uint64_t bits; uint32_t at; };
 struct SpecialPlace { Special what; uint32_t at; };
 
+/// What an operation reads and writes, by the numbers of its registers as the PTX has them.
+struct Uses { std::vector<uint32_t> reads, writes; };
+
 struct Kernel
 {
     std::string name;
     std::vector<Op> ops;
+    std::vector<Uses> uses;
+    uint32_t registers = 0;
     std::vector<uint32_t> lists;
     std::vector<Parameter> parameters;
     std::vector<Constant> constants;

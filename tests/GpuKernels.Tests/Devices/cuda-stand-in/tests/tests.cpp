@@ -45,13 +45,14 @@ struct Result
 };
 
 /// in: what the first parameter leads to; out: as many words, zeros.
-Result run(const std::string &body, uint32_t groups = 1, uint32_t threads = 64, std::vector<uint32_t> in = {})
+Result run(const std::string &body, uint32_t groups = 1, uint32_t threads = 64, std::vector<uint32_t> in = {}, uint32_t cluster = 1)
 {
     static std::vector<std::unique_ptr<Module>> kept;
     Result result;
     try
     {
         kept.push_back(std::make_unique<Module>(parse(HEAD + body + "\nret;\n}\n")));
+        kept.back()->kernels[0].cluster = cluster;
         if (in.empty()) for (uint32_t i = 0; i < 1024; i++) in.push_back(i * 3);
         // Bulk copies want 16 bytes.
         static uint32_t *memory = (uint32_t *)std::aligned_alloc(256, 1 << 17);
@@ -198,7 +199,23 @@ void checks()
     const std::string product = "shl.b32 %r14, %r1, 4; add.u32 %r14, %r14, %r4; st.shared.v4.u32 [%r14], {0, 0, 0, 0}; setp.lt.u32 %p5, %r1, 16; @%p5 st.shared.v4.u32 [%r14+2048], {0, 0, 0, 0}; fence.proxy.async.shared::cta; bar.sync 0; "
         "shr.u32 %r15, %r4, 4; mov.b64 %rd8, {%r15, 16}; add.u32 %r17, %r15, 128; mov.b64 %rd9, {%r17, 16}; mov.pred %p6, -1; " + sums +
         "wgmma.fence.sync.aligned; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {" + list + "}, %rd8, %rd9, %p6, 1, 1, 0, 0; wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; bar.sync 1; st.shared.u32 [%rd5], %r1;";
+    finds("sums that are read at once", "sums", [&] { std::string text = product; return text.replace(text.find("wgmma.wait"), 0, "add.rn.f32 %f5, %f1, %f2; "); }(), 1, 128);
+    passes("sums that are read when they are there", product + "add.rn.f32 %f5, %f1, %f2;", 1, 128);
     each("a product of a warpgroup", product, { { "fence.proxy.async.shared::cta; ", "proxy" }, { "wgmma.wait_group.sync.aligned 0; ", "race" }, { "bar.sync 1; ", "race" }, { "bar.sync 0; ", "race" } }, 128);
+
+    // Group 0 copies to both groups' memory, twice: the second time when both have said that they are done with the first.
+    const std::string both = "add.u32 %r16, %r4, 4096; @%p1 mbarrier.init.shared::cta.b64 [%r16], 1; @%p1 mbarrier.init.shared::cta.b64 [%r16+8], 4; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; mov.u16 %h1, 3; mov.u32 %r19, %cluster_ctarank; setp.eq.u32 %p4, %r19, 0; and.pred %p5, %p1, %p4; "
+        "@%p1 mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r16], 256; @!%p5 bra S; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r4], [%rd1], 256, [%r16], %h1; S: "
+        "W: mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r16], 0; @!%p3 bra W; ld.shared.u32 %r12, [%rd5]; bar.warp.sync 0xffffffff; add.u32 %r17, %r16, 8; mapa.shared::cluster.u32 %r18, %r17, 0; @%p2 mbarrier.arrive.shared::cluster.b64 _, [%r18]; "
+        "@%p1 mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r16], 256; @!%p5 bra T; V: mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r16+8], 0; @!%p3 bra V; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r4], [%rd1], 256, [%r16], %h1; T: "
+        "X: mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r16], 1; @!%p3 bra X; ld.shared.u32 %r13, [%rd5];";
+    auto in_cluster = [&](const std::string &what, const std::string &body, const char *kind) {
+        Result r = run(body, 2, 64, {}, 2);
+        expect(kind ? r.has(kind) : r.error.empty() && r.found.empty(), what + ": " + (kind ? std::string("is to be found as ") + kind : "nothing is to be found") + r.text());
+    };
+    in_cluster("copies to both groups of a cluster", both, nullptr);
+    in_cluster("a copy before the other group is done", without(both, "V: mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r16+8], 0; @!%p3 bra V; "), "race");
+    in_cluster("a group that says it is done too early", without(both, "bar.warp.sync 0xffffffff; "), "race");
 
     passes("groups write their own places", "mul.lo.u32 %r20, %r2, 256; cvt.u64.u32 %rd8, %r20; add.s64 %rd8, %rd7, %rd8; st.global.u32 [%rd8], %r1; ld.global.u32 %r12, [%rd6];", 2);
     finds("groups write one place", "groups", "add.u32 %r12, %r2, 1; st.global.u32 [%rd7], %r12;", 2);
