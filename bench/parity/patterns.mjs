@@ -37,7 +37,7 @@ const atom = depth => pick(
     () => depth > 0 ? `(${alternatives(depth - 1)})` : "a", () => depth > 0 ? `(?:${alternatives(depth - 1)})` : "b", () => depth > 0 ? `(?${random.of(["i", "m", "im", "-i", "i-m"])}:${alternatives(depth - 1)})` : "c",
     () => depth > 0 && random.below(3) === 0 ? `(?>${alternatives(depth - 1)})` : "a");
 const place = depth => pick(() => "^", () => "$", () => "\\A", () => "\\z", () => "\\Z", () => "\\b", () => "\\B", () => `(?=${alternatives(Math.max(0, depth - 1))})`, () => `(?!${alternatives(Math.max(0, depth - 1))})`,
-    () => `(?!${random.of(sets)})`, () => `(?<=${random.of(["a", "\\s", "[ab]", "a|b", "\\p{L}", "\\n"])})`, () => `(?<!${random.of(["a", "\\s", "[^ab]", "a|\\d", "\\p{L}"])})`);
+    () => `(?!${random.of(sets)})`, () => `(?<=${random.of(["a", "\\s", "[ab]", "a|b", "\\p{L}", "\\n", "ab", "a|bc|aab", "\\s\\p{L}", ".."])})`, () => `(?<!${random.of(["a", "\\s", "[^ab]", "a|\\d", "\\p{L}", "aa", "a|ba", "\\w\\S.|b"])})`);
 const quantifier = () => random.of(["", "", "", "", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{,2}", "{2,}", "{0,3}?", "{1,}?", "{1,3}"]);
 
 function sequence(depth) {
@@ -55,7 +55,7 @@ function alternatives(depth) {
 function text() {
     let made = "";
     const few = Array.from({ length: 1 + random.below(5) }, () => random.of(letters));
-    for (let n = random.below(random.below(10) === 0 ? 60 : 14); n > 0; n--) { made += random.below(4) ? random.of(few) : random.of(letters); }
+    for (let n = random.below(random.below(10) === 0 ? 30 : 14); n > 0; n--) { made += random.below(4) ? random.of(few) : random.of(letters); }
     return made;
 }
 

@@ -6,6 +6,9 @@ namespace Platform.GpuKernels.Tokenisation;
 /// <summary>Reads of UTF-8 that is known to be valid.</summary>
 internal static class Utf8Text
 {
+    /// <summary>In bytes.</summary>
+    public const int LongestCharacter = 4;
+
     /// <summary>How many bytes the character has whose first byte is at <paramref name="at"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int SizeAt(ReadOnlySpan<byte> text, int at) => text[at] switch

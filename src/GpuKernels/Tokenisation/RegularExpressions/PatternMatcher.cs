@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Platform.GpuKernels.Tokenisation.RegularExpressions;
 
@@ -9,48 +10,78 @@ namespace Platform.GpuKernels.Tokenisation.RegularExpressions;
 /// is made once for each such pair. A text is taken in blocks: beyond one block, the knowledge at each block's beginning is noted on a way back over the text without the rest.
 /// </summary>
 /// <remarks>Used by one thread at a time.</remarks>
-internal sealed class PatternMatcher(PatternProgram program)
+internal sealed class PatternMatcher
 {
-    /// <summary>Bytes. A block's places and knowledge stay in the second-level cache.</summary>
-    private const int BlockBytes = 4096;
+    /// <summary>Bytes. A block's places and what is known of them stay in the caches; and so much can come new before it can be forgotten.</summary>
+    private const int BlockBytes = 2048;
 
-    /// <summary>What is known is forgotten beyond this, in bytes: some texts bring something new with each character.</summary>
+    /// <summary>Beyond this, in bytes, what is known is forgotten: some patterns and texts bring something new with each character.</summary>
     private const int KeptBytes = 4 * 1024 * 1024;
 
-    private const int BeforeFirst = 0;
-    private const int Unknown = -2;
+    private const int TextEnd = 0;
+    private const int NotMade = 0;
     private const int Matched = -1;
 
-    private readonly Dictionary<ulong[], Place> places = new(new Bits());
+    private readonly PatternProgram program;
+    private readonly PatternContexts contexts;
+    private readonly int width;
+    private readonly int entries;
+    private readonly Dictionary<ulong[], int> rows = new(new Bits());
     private readonly List<ulong[]> blockStarts = [];
-    private readonly Knowledge[] known = new Knowledge[BlockBytes + 1];
-    private readonly int[] offsets = new int[BlockBytes + 1];
-    private readonly byte[] classes = new byte[BlockBytes];
-    private Place textEnd = new([], true, program.ClassCount);
-    private int kept;
+    private readonly int[] known = new int[BlockBytes + Utf8Text.LongestCharacter];
+
+    /// <summary>The contexts of a block's places, and of the blocks' first; only where a class does not say them.</summary>
+    private readonly byte[] befores = new byte[BlockBytes + Utf8Text.LongestCharacter];
+    private readonly List<byte> blockContexts = [];
+
+    /// <summary>By place: the steps that take the character there and then lead to a match.</summary>
+    private readonly List<ulong[]> takes = [];
+
+    /// <summary>By knowledge: the steps that lead to a match.</summary>
+    private readonly List<ulong[]> leads = [];
+
+    /// <summary>A row for each place, in it by the context, which is what stands before: what is known there, twice, and one more where a match may begin; and the row of the place before.</summary>
+    private (int Known, int Before)[] steps = [];
+
+    /// <summary>By knowledge and entry: the entry after the next character on the first way that leads to a match, counted from 1; or Matched.</summary>
+    private int[] ways = [];
 
     private int block;
-    private int count;
+    private int blockStart;
+    private int blockEnd;
     private bool isLast;
     private int at;
     private int lastEnd;
     private int start;
     private int entry;
 
+    public PatternMatcher(PatternProgram program)
+    {
+        (this.program, contexts, width, entries) = (program, program.Contexts, program.Contexts.Count, program.Entries.Length);
+        Forget();
+    }
+
     /// <summary>Begins with a text: valid UTF-8.</summary>
     public void Begin(ReadOnlySpan<byte> text)
     {
         blockStarts.Clear();
-        (block, at, lastEnd, entry) = (0, 0, -1, -1);
-        var blocks = (text.Length / BlockBytes) + 1;
-        var after = textEnd;
-        for (var i = blocks - 1; i > 0; i--)
+        blockContexts.Clear();
+        (block, lastEnd, entry) = (0, -1, -1);
+        var after = TextEnd;
+        var blocks = text.Length / BlockBytes;
+        if (!contexts.AreClasses)
         {
-            after = Read(text, i, after);
-            blockStarts.Add(after.Takes);
+            blockContexts.Add(PatternContexts.TextStart);
+            for (var i = 0; i < blocks; i++) { blockContexts.Add(ReadContexts(text, i)); }
         }
 
-        Load(text, BeforeFirst);
+        for (var i = blocks; i > 0; i--)
+        {
+            after = Read(text, i, after);
+            blockStarts.Add(takes[after / width]);
+        }
+
+        Load(text, PatternContexts.TextStart);
     }
 
     /// <summary>The next match; an empty one does not stand where the last one ended.</summary>
@@ -59,33 +90,32 @@ internal sealed class PatternMatcher(PatternProgram program)
         while (true)
         {
             // The place at a block's end is the next one's first.
-            var places = isLast ? count + 1 : count;
-            while (at < places)
+            while (at < blockEnd || (isLast && at == blockEnd))
             {
-                var here = known[at];
+                var here = known[at - blockStart];
                 if (entry < 0)
                 {
-                    if (!here.CanBegin)
+                    if ((here & 1) == 0)
                     {
-                        at++;
+                        at = Next(text, After(text, at));
                         continue;
                     }
 
-                    (start, entry) = (offsets[at], program.StartEntry);
+                    (start, entry) = (at, program.StartEntry);
                 }
 
-                var step = here.Ways[entry];
-                if (step == Unknown) { step = Walk(here, entry); }
+                ref var way = ref ways[((here >> 1) * entries) + entry];
+                if (way == NotMade) { way = Walk(here >> 1, entry); }
 
-                if (step != Matched)
+                if (way != Matched)
                 {
-                    entry = program.EntryAfter[step];
-                    at++;
+                    entry = way - 1;
+                    at = After(text, at);
                     continue;
                 }
 
-                (from, to, entry) = (start, offsets[at], -1);
-                if (from == to) { at++; }
+                (from, to, entry) = (start, at, -1);
+                if (from == to) { at = After(text, at); }
 
                 if (from < to || to != lastEnd)
                 {
@@ -100,53 +130,105 @@ internal sealed class PatternMatcher(PatternProgram program)
                 return false;
             }
 
-            var before = classes[count - 1];
             block++;
-            at = 0;
-            Load(text, before);
+            Load(text, contexts.AreClasses ? program.Classes[Utf8Text.ScalarBefore(text, blockEnd, out _)] : blockContexts[block]);
         }
     }
 
-    /// <param name="before">The class of the character before the block.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int After(ReadOnlySpan<byte> text, int at) => at < text.Length ? at + Utf8Text.SizeAt(text, at) : at + 1;
+
+    /// <summary>The first place of a block, from one on, where a match may begin; its end where there is none.</summary>
+    private int Next(ReadOnlySpan<byte> text, int from)
+    {
+        if (program.FirstBytes is not { } first || from >= blockEnd) { return from; }
+
+        var found = text[from..blockEnd].IndexOfAny(first);
+        return found < 0 ? blockEnd : from + found;
+    }
+
+    /// <param name="before">The context of the block's first place.</param>
     private void Load(ReadOnlySpan<byte> text, byte before)
     {
         var left = blockStarts.Count - block;
         isLast = left == 0;
-        var first = Read(text, block, isLast ? textEnd : PlaceOf(blockStarts[left - 1]));
-        known[0] = KnownAt(first, before);
+        (blockStart, blockEnd) = (BlockStart(text, block), BlockStart(text, block + 1));
+        at = blockStart;
+        if (entry < 0 && program.FirstBytes is not null && Next(text, at) == blockEnd)
+        {
+            // Nothing begins here, so that it does not matter what could be reached.
+            at = blockEnd;
+            known[blockEnd - blockStart] = 0;
+            return;
+        }
+
+        var first = Read(text, block, isLast ? TextEnd : RowOf(blockStarts[left - 1]));
+        known[0] = Step(first, before).Known;
     }
 
-    /// <summary>Reads a block: where its characters are, and what is known at each place after one.</summary>
-    /// <returns>What is known at its beginning.</returns>
-    private Place Read(ReadOnlySpan<byte> text, int number, Place after)
+    /// <summary>Notes what is known at each place of a block but its first.</summary>
+    /// <param name="after">The row of the place at the block's end.</param>
+    /// <returns>The row of the place at its beginning.</returns>
+    private int Read(ReadOnlySpan<byte> text, int number, int after)
     {
-        if (kept > KeptBytes)
+        if (((steps.Length * sizeof(long)) + (ways.Length * sizeof(int))) > KeptBytes)
         {
-            places.Clear();
-            kept = 0;
-            textEnd = new([], true, program.ClassCount);
-            after = after.IsTextEnd ? textEnd : PlaceOf(after.Takes);
+            var bits = takes[after / width];
+            Forget();
+            after = after == TextEnd ? TextEnd : RowOf(bits);
         }
 
-        var place = BlockStart(text, number);
-        var end = BlockStart(text, number + 1);
-        count = 0;
-        while (place < end)
+        (blockStart, blockEnd) = (BlockStart(text, number), BlockStart(text, number + 1));
+        if (!contexts.AreClasses)
         {
-            offsets[count] = place;
-            classes[count++] = program.Classes[Utf8Text.ScalarAt(text, place, out var size)];
-            place += size;
+            ReadContexts(text, number);
+            for (var place = blockEnd; place > blockStart;)
+            {
+                var step = Step(after, befores[place - blockStart]);
+                known[place - blockStart] = step.Known;
+                after = step.Before;
+                do { place--; } while ((text[place] & 0xC0) == 0x80);
+            }
+
+            return after;
         }
 
-        offsets[count] = end;
-        for (var i = count; i > 0; i--)
+        var ascii = program.AsciiClasses;
+        for (var place = blockEnd; place > blockStart;)
         {
-            var knowledge = KnownAt(after, classes[i - 1]);
-            known[i] = knowledge;
-            after = knowledge.Before;
+            byte before = text[place - 1];
+            var size = 1;
+            before = before < 0x80 ? ascii[before] : program.Classes[Utf8Text.ScalarBefore(text, place, out size)];
+            var step = Step(after, before);
+            known[place - blockStart] = step.Known;
+            after = step.Before;
+            place -= size;
         }
 
         return after;
+    }
+
+    /// <summary>The contexts of a block's places.</summary>
+    /// <returns>That of its end.</returns>
+    private byte ReadContexts(ReadOnlySpan<byte> text, int number)
+    {
+        var (first, end) = (BlockStart(text, number), BlockStart(text, number + 1));
+        var context = blockContexts[number];
+        for (var place = first; place < end;)
+        {
+            context = contexts.After(context, program.Classes[Utf8Text.ScalarAt(text, place, out var size)]);
+            place += size;
+            befores[place - first] = context;
+        }
+
+        return context;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private (int Known, int Before) Step(int row, byte before)
+    {
+        var step = steps[row + before];
+        return step.Known != NotMade ? step : Make(row, before);
     }
 
     /// <summary>The first character's place that is not before the block's bytes.</summary>
@@ -161,88 +243,97 @@ internal sealed class PatternMatcher(PatternProgram program)
         return place;
     }
 
-    private Place PlaceOf(ulong[] takes)
+    private void Forget()
     {
-        if (places.TryGetValue(takes, out var known)) { return known; }
+        rows.Clear();
+        takes.Clear();
+        leads.Clear();
+        (steps, ways) = ([], []);
 
-        known = new(takes, false, program.ClassCount);
-        places.Add(takes, known);
-        kept += (takes.Length * sizeof(ulong)) + (program.ClassCount * IntPtr.Size);
-        return known;
+        // Place 0 is the text's end, where no step takes a character; knowledge 0 is none.
+        leads.Add([]);
+        AddRow(new ulong[program.Words]);
     }
 
-    private Knowledge KnownAt(Place place, byte before) => place.Known[before] ?? Make(place, before);
-
-    private Knowledge Make(Place place, byte before)
+    /// <summary>The row of a place within the text.</summary>
+    private int RowOf(ulong[] bits)
     {
-        var leads = new ulong[program.Words];
-        foreach (var number in program.Order)
+        if (!rows.TryGetValue(bits, out var row))
         {
-            if (Leads(program.Steps[number], number, place, before, leads)) { leads[number >> 6] |= 1UL << number; }
+            row = AddRow(bits);
+            rows.Add(bits, row);
         }
 
-        var takes = new ulong[program.Words];
-        for (var word = 0; word < takes.Length; word++)
+        return row;
+    }
+
+    private int AddRow(ulong[] bits)
+    {
+        takes.Add(bits);
+        Reserve(ref steps, takes.Count * width);
+        return (takes.Count - 1) * width;
+    }
+
+    private static void Reserve<T>(ref T[] array, int length)
+    {
+        if (array.Length < length) { Array.Resize(ref array, Math.Max(length, array.Length * 2)); }
+    }
+
+    private (int Known, int Before) Make(int row, byte before)
+    {
+        var place = row / width;
+        var here = new ulong[program.Words];
+        foreach (var number in program.Order)
         {
-            for (var rest = program.TakenBy[before][word]; rest != 0; rest &= rest - 1)
+            if (Leads(program.Steps[number], number, place, before, here)) { here[number >> 6] |= 1UL << number; }
+        }
+
+        var taken = new ulong[program.Words];
+        for (var word = 0; word < taken.Length; word++)
+        {
+            for (var rest = program.TakenBy[contexts.ClassOf(before)][word]; rest != 0; rest &= rest - 1)
             {
                 var number = (word << 6) | BitOperations.TrailingZeroCount(rest);
-                if (Has(leads, program.Steps[number].Next)) { takes[word] |= 1UL << number; }
+                if (Has(here, program.Steps[number].Next)) { taken[word] |= 1UL << number; }
             }
         }
 
-        var ways = new int[program.Entries.Length];
-        Array.Fill(ways, Unknown);
-        kept += (leads.Length * sizeof(ulong)) + (ways.Length * sizeof(int));
-        return place.Known[before] = new(leads, ways, Has(leads, program.Start), PlaceOf(takes));
+        leads.Add(here);
+        Reserve(ref ways, leads.Count * entries);
+        var step = (((leads.Count - 1) << 1) | (Has(here, program.Start) ? 1 : 0), RowOf(taken));
+        steps[row + before] = step;
+        return step;
     }
 
-    private bool Leads(Step step, int number, Place place, byte before, ulong[] leads) => step.Kind switch
+    private bool Leads(Step step, int number, int place, byte before, ulong[] here) => step.Kind switch
     {
         StepKind.Match => true,
-        StepKind.Take => place.Takes.Length > 0 && Has(place.Takes, number),
-        StepKind.Either => Has(leads, step.Next) || Has(leads, step.Other),
-        StepKind.Behind => program.IsInClass[step.Set][before] != step.Negative && Has(leads, step.Next),
-        StepKind.TextStart => (before == BeforeFirst) != step.Negative && Has(leads, step.Next),
-        StepKind.TextEnd => place.IsTextEnd != step.Negative && Has(leads, step.Next),
-        StepKind.Ahead => Has(leads, step.Other) != step.Negative && Has(leads, step.Next),
+        StepKind.Take => Has(takes[place], number),
+        StepKind.Either => Has(here, step.Next) || Has(here, step.Other),
+        StepKind.Behind => contexts.Holds(step.Set, before) != step.Negative && Has(here, step.Next),
+        StepKind.TextStart => (before == PatternContexts.TextStart) != step.Negative && Has(here, step.Next),
+        StepKind.TextEnd => (place == TextEnd) != step.Negative && Has(here, step.Next),
+        StepKind.Ahead => Has(here, step.Other) != step.Negative && Has(here, step.Next),
     };
 
-    /// <summary>The step that takes the next character, on the first way that leads to a match.</summary>
-    private int Walk(Knowledge here, int from)
+    private int Walk(int knowledge, int from)
     {
+        var here = leads[knowledge];
         var number = program.Entries[from];
         while (true)
         {
             var step = program.Steps[number];
             switch (step.Kind)
             {
-                case StepKind.Match: return here.Ways[from] = Matched;
-                case StepKind.Take: return here.Ways[from] = number;
-                case StepKind.Either: number = Has(here.Leads, step.Next) ? step.Next : step.Other; break;
+                case StepKind.Match: return Matched;
+                case StepKind.Take: return program.EntryAfter[number] + 1;
+                case StepKind.Either: number = Has(here, step.Next) ? step.Next : step.Other; break;
                 case StepKind.Behind or StepKind.TextStart or StepKind.TextEnd or StepKind.Ahead: number = step.Next; break;
             }
         }
     }
 
     private static bool Has(ulong[] bits, int number) => (bits[number >> 6] >> number & 1) != 0;
-
-    /// <param name="takes">The steps that take the character here and then lead to a match; none at the text's end.</param>
-    private sealed class Place(ulong[] takes, bool isTextEnd, int classes)
-    {
-        public ulong[] Takes => takes;
-
-        public bool IsTextEnd => isTextEnd;
-
-        /// <summary>By the class of the character before.</summary>
-        public Knowledge?[] Known { get; } = new Knowledge?[classes];
-    }
-
-    /// <param name="Leads">The steps that lead to a match from here.</param>
-    /// <param name="Ways">By entry: the step that takes the next character on the first way that leads to a match.</param>
-    /// <param name="CanBegin">Whether a match begins here.</param>
-    /// <param name="Before">The place before the character.</param>
-    private sealed record Knowledge(ulong[] Leads, int[] Ways, bool CanBegin, Place Before);
 
     private sealed class Bits : IEqualityComparer<ulong[]>
     {

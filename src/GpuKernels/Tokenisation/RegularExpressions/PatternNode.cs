@@ -30,7 +30,7 @@ internal abstract record PatternNode
         public override bool IsNullable { get; } = Ways.Any(way => way.IsNullable);
     }
 
-    /// <summary>So many times, as many as possible or as few. What has no upper limit cannot match nothing.</summary>
+    /// <summary>So many times, as many as possible or as few. What is repeated cannot match nothing.</summary>
     public sealed record Repeat(PatternNode Body, int Least, int Most, bool IsLazy) : PatternNode
     {
         public override bool IsNullable { get; } = Least == 0 || Body.IsNullable;
@@ -48,8 +48,8 @@ internal abstract record PatternNode
         public override bool IsNullable => true;
     }
 
-    /// <summary>Whether a character of the set stands before, or with <paramref name="Negative"/> none does.</summary>
-    public sealed record Behind(CharacterSet Set, bool Negative) : PatternNode
+    /// <summary>Whether characters of the sets stand before, one of each in this order, or with <paramref name="Negative"/> do not.</summary>
+    public sealed record Behind(IReadOnlyList<CharacterSet> Sets, bool Negative) : PatternNode
     {
         public override bool IsNullable => true;
     }

@@ -96,7 +96,11 @@ internal sealed partial class PatternParser
         if (Next != ':')
         {
             var inner = Content(out var isNegated);
-            return isNegated ? inner.Not() : inner;
+            if (!isNegated) { return inner; }
+
+            // Oniguruma takes an empty list of ranges in a class for all characters.
+            var others = inner.Not();
+            return others.Ranges is [.., { Last: > 0x7F }] ? others : throw Unsupported("a class within a class that leaves no character but ASCII");
         }
 
         at++;

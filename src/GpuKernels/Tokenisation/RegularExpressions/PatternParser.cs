@@ -108,7 +108,8 @@ internal sealed partial class PatternParser
         {
             if (!isRepeatable) { throw Unsupported("a quantifier of a place, a look around or nothing"); }
 
-            if (most == PatternNode.Unlimited && node.IsNullable) { throw Unsupported("an unlimited repetition of what can match nothing"); }
+            // Oniguruma ends such repetitions early, by rules that depend on how it writes them out.
+            if (most > 1 && node.IsNullable) { throw Unsupported("a repetition of what can match nothing"); }
 
             var isLazy = Takes('?');
             if (isLazy && isInterval && least == most) { throw Unsupported("{n}?"); }
@@ -191,7 +192,7 @@ internal sealed partial class PatternParser
                 isRepeatable = false;
                 at++;
                 letters.Clear();
-                return new PatternNode.Choice([TextStart, new PatternNode.Sequence([new PatternNode.Behind(LineFeed, false), new PatternNode.Place(PlaceKind.TextEnd, true)])]);
+                return new PatternNode.Choice([TextStart, new PatternNode.Sequence([new PatternNode.Behind([LineFeed], false), new PatternNode.Place(PlaceKind.TextEnd, true)])]);
             case '$':
                 isRepeatable = false;
                 at++;
@@ -263,7 +264,7 @@ internal sealed partial class PatternParser
     }
 
     private static PatternNode.Sequence WordBorder(bool isWordBefore, bool isWordAhead) =>
-        new([new PatternNode.Behind(NamedSets.WordCharacter, !isWordBefore), new PatternNode.Ahead(new PatternNode.One(NamedSets.WordCharacter), !isWordAhead)]);
+        new([new PatternNode.Behind([NamedSets.WordCharacter], !isWordBefore), new PatternNode.Ahead(new PatternNode.One(NamedSets.WordCharacter), !isWordAhead)]);
 
     private PatternNode Group(Options options, out bool isRepeatable)
     {
@@ -315,20 +316,23 @@ internal sealed partial class PatternParser
         return node;
     }
 
-    private PatternNode.Behind LookBehind(Options options, bool negative, out bool isRepeatable)
+    /// <summary>At a choice of sequences of characters: with `!` none of them may stand before.</summary>
+    private PatternNode LookBehind(Options options, bool negative, out bool isRepeatable)
     {
         isRepeatable = false;
         letters.Clear();
         var body = Choice(options);
         letters.Clear();
-        var set = CharacterSet.Empty;
-        foreach (var way in body is PatternNode.Choice choice ? choice.Ways : [body])
-        {
-            set = way is PatternNode.One one ? set.Or(one.Set) : throw Unsupported("a look behind at more than one character");
-        }
-
-        return new PatternNode.Behind(set, negative);
+        var ways = (body is PatternNode.Choice choice ? choice.Ways : [body]).Select(way => new PatternNode.Behind([.. Characters(way)], negative)).ToList();
+        return negative ? new PatternNode.Sequence(ways) : new PatternNode.Choice(ways);
     }
+
+    private static IEnumerable<CharacterSet> Characters(PatternNode node) => node switch
+    {
+        PatternNode.One one => [one.Set],
+        PatternNode.Sequence { Parts: [_, ..] } sequence => sequence.Parts.SelectMany(Characters),
+        _ => throw Unsupported("a look behind at something else than a choice of characters"),
+    };
 
     private void Name()
     {

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Numerics;
+using System.Text;
 using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.RegularExpressions;
@@ -14,7 +16,7 @@ internal enum StepKind : byte
     /// <summary>Goes on at one step, or where that leads to no match at another.</summary>
     Either,
 
-    /// <summary>Whether a character of a set stands before.</summary>
+    /// <summary>Whether characters stand before.</summary>
     Behind,
 
     TextStart,
@@ -26,7 +28,7 @@ internal enum StepKind : byte
 
 /// <param name="Next">What comes after.</param>
 /// <param name="Other">Either: the second choice. Ahead: where what is looked for begins.</param>
-/// <param name="Set">Take, Behind: the number of the set.</param>
+/// <param name="Set">Take: the number of the set. Behind: the number of the sets.</param>
 internal readonly record struct Step(StepKind Kind, int Next, int Other, int Set, bool Negative);
 
 /// <summary>
@@ -44,13 +46,22 @@ internal sealed class PatternProgram
     private readonly List<Step> steps = [];
     private readonly List<CharacterSet> sets = [];
 
+    /// <summary>The numbers of the sets of each look behind.</summary>
+    private readonly List<int[]> behinds = [];
+
+    /// <summary>By set and class.</summary>
+    private readonly bool[][] isInClass;
+
     private PatternProgram(PatternNode node)
     {
         var match = Add(new(StepKind.Match, -1, -1, -1, false));
         Start = Compile(node, match);
         Order = Ordered();
-        (Classes, IsInClass) = Classify();
+        (Classes, isInClass) = Classify();
+        Contexts = PatternContexts.Of(behinds, isInClass, ClassCount);
+        AsciiClasses = [.. Enumerable.Range(0, 0x80).Select(value => Classes[(uint)value])];
         Entries = [.. steps.Where(step => step.Kind == StepKind.Take).Select(step => step.Next).Append(Start).Distinct().Order()];
+        FirstBytes = FindFirstBytes();
         EntryAfter = [.. steps.Select(step => step.Kind == StepKind.Take ? Array.BinarySearch(Entries, step.Next) : -1)];
         StartEntry = Array.BinarySearch(Entries, Start);
         Words = (steps.Count + 63) / 64;
@@ -60,7 +71,7 @@ internal sealed class PatternProgram
             TakenBy[number] = new ulong[Words];
             for (var i = 0; i < steps.Count; i++)
             {
-                if (steps[i].Kind == StepKind.Take && IsInClass[steps[i].Set][number]) { TakenBy[number][i >> 6] |= 1UL << i; }
+                if (steps[i].Kind == StepKind.Take && isInClass[steps[i].Set][number]) { TakenBy[number][i >> 6] |= 1UL << i; }
             }
         }
     }
@@ -75,10 +86,14 @@ internal sealed class PatternProgram
     /// <summary>The class of each character, from 1.</summary>
     public CharacterMap<byte> Classes { get; }
 
-    public int ClassCount => IsInClass.Length == 0 ? 2 : IsInClass[0].Length;
+    /// <summary>Of those below 0x80.</summary>
+    public byte[] AsciiClasses { get; }
 
-    /// <summary>By set and class.</summary>
-    public bool[][] IsInClass { get; }
+    /// <summary>What stands before a place.</summary>
+    public PatternContexts Contexts { get; }
+
+    /// <summary>The bytes that a match may begin with; null where one may be empty.</summary>
+    public SearchValues<byte>? FirstBytes { get; }
 
     /// <summary>The steps that a match may go on at after a character, or begin at.</summary>
     public int[] Entries { get; }
@@ -97,6 +112,8 @@ internal sealed class PatternProgram
     /// <exception cref="NotSupportedException">It is not supported.</exception>
     public static PatternProgram Compile(string pattern) => new(PatternParser.Parse(pattern));
 
+    private int ClassCount => isInClass.Length == 0 ? 2 : isInClass[0].Length;
+
     private int Add(Step step)
     {
         if (steps.Count == MaximalSteps) { throw new NotSupportedException($"has more than {MaximalSteps} steps with its repetitions written out"); }
@@ -114,13 +131,22 @@ internal sealed class PatternProgram
         return sets.Count - 1;
     }
 
+    private int BehindOf(int[] numbers)
+    {
+        var known = behinds.FindIndex(other => other.SequenceEqual(numbers));
+        if (known >= 0) { return known; }
+
+        behinds.Add(numbers);
+        return behinds.Count - 1;
+    }
+
     /// <summary>Adds what matches a node and then goes on at a step.</summary>
     private int Compile(PatternNode node, int next)
     {
         switch (node)
         {
             case PatternNode.One one: return Add(new(StepKind.Take, next, -1, SetOf(one.Set), false));
-            case PatternNode.Behind behind: return Add(new(StepKind.Behind, next, -1, SetOf(behind.Set), behind.Negative));
+            case PatternNode.Behind behind: return Add(new(StepKind.Behind, next, -1, BehindOf([.. behind.Sets.Select(SetOf)]), behind.Negative));
             case PatternNode.Place place: return Add(new(place.Kind == PlaceKind.TextStart ? StepKind.TextStart : StepKind.TextEnd, next, -1, -1, place.Negative));
             case PatternNode.Ahead ahead: return Add(new(StepKind.Ahead, next, Compile(ahead.Body, Add(new(StepKind.Match, -1, -1, -1, false))), -1, ahead.Negative));
             case PatternNode.Sequence sequence: return sequence.Parts.Reverse().Aggregate(next, (after, part) => Compile(part, after));
@@ -235,6 +261,43 @@ internal sealed class PatternProgram
         }
 
         return [.. order];
+    }
+
+    private SearchValues<byte>? FindFirstBytes()
+    {
+        var first = new HashSet<byte>();
+        var seen = new HashSet<int>();
+        var waiting = new Stack<int>([Start]);
+        Span<byte> room = stackalloc byte[Utf8Text.LongestCharacter];
+        while (waiting.TryPop(out var number))
+        {
+            var step = steps[number];
+            if (step.Kind == StepKind.Match) { return null; }
+
+            if (!seen.Add(number)) { continue; }
+
+            if (step.Kind == StepKind.Either) { waiting.Push(step.Other); }
+
+            if (step.Kind != StepKind.Take)
+            {
+                waiting.Push(step.Next);
+                continue;
+            }
+
+            // The first bytes of a range of characters are a range, but for those that only continue one; no character of a text is a surrogate.
+            foreach (var range in sets[step.Set].Ranges)
+            {
+                new Rune(range.First is >= 0xD800 and <= 0xDFFF ? 0xE000 : range.First).EncodeToUtf8(room);
+                int from = room[0];
+                new Rune(range.Last is >= 0xD800 and <= 0xDFFF ? 0xD7FF : range.Last).EncodeToUtf8(room);
+                for (; from <= room[0]; from++)
+                {
+                    if ((from & 0xC0) != 0x80) { first.Add((byte)from); }
+                }
+            }
+        }
+
+        return SearchValues.Create([.. first]);
     }
 
     private (CharacterMap<byte> Classes, bool[][] IsInClass) Classify()
