@@ -18,6 +18,9 @@ internal sealed partial class PatternParser
     /// <summary>A bound or a code point of more digits is none.</summary>
     private const int MostDigits = 8;
 
+    /// <summary>Of one part, one after the other; with no limit they would nest as deep as the expression is long.</summary>
+    private const int MostQuantifiers = 4;
+
     private const uint End = uint.MaxValue;
 
     private static readonly CharacterSet LineFeed = CharacterSet.Of('\n');
@@ -104,8 +107,10 @@ internal sealed partial class PatternParser
 
     private PatternNode Quantified(PatternNode node, bool isRepeatable)
     {
-        while (TryQuantifier(out var least, out var most, out var isInterval))
+        for (var count = 1; TryQuantifier(out var least, out var most, out var isInterval); count++)
         {
+            if (count > MostQuantifiers) { throw Unsupported("so many quantifiers of one another"); }
+
             if (!isRepeatable) { throw Unsupported("a quantifier of a place, a look around or nothing"); }
 
             // Oniguruma ends such repetitions early, by rules that depend on how it writes them out.
@@ -291,9 +296,10 @@ internal sealed partial class PatternParser
             // An option by itself holds to the end of the group, over its alternatives: a(?i)b|c is a(?i:b|c).
             if (Takes(')'))
             {
-                depth--;
                 letters.Clear();
-                return Choice(changed);
+                node = Choice(changed);
+                depth--;
+                return node;
             }
 
             if (!Takes(':')) { throw Unsupported("a kind of group"); }

@@ -43,6 +43,9 @@ internal sealed class PatternProgram
     /// <summary>Class 0 is the beginning of the text; the others fit a byte.</summary>
     private const int MaximalClasses = 255;
 
+    /// <summary>Each time nests in the one before.</summary>
+    private const int MostAtomicTimes = 100;
+
     private readonly List<Step> steps = [];
     private readonly List<CharacterSet> sets = [];
 
@@ -222,8 +225,10 @@ internal sealed class PatternProgram
         var end = new PatternNode.Ahead(repeat.Body, Negative: true);
         if (repeat.Most == PatternNode.Unlimited) { return new PatternNode.Sequence([repeat, end]); }
 
+        if (repeat.Most - repeat.Least > MostAtomicTimes) { throw new NotSupportedException($"repeats what is atomic more than {MostAtomicTimes} times, which is not supported"); }
+
         PatternNode rest = new PatternNode.Sequence([]);
-        for (var i = repeat.Least; i < Math.Min(repeat.Most, repeat.Least + MaximalSteps); i++) { rest = new PatternNode.Choice([new PatternNode.Sequence([repeat.Body, rest]), end]); }
+        for (var i = repeat.Least; i < repeat.Most; i++) { rest = new PatternNode.Choice([new PatternNode.Sequence([repeat.Body, rest]), end]); }
 
         return new PatternNode.Sequence([new PatternNode.Repeat(repeat.Body, repeat.Least, repeat.Least, IsLazy: false), rest]);
     }

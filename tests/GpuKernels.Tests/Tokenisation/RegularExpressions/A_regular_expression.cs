@@ -84,6 +84,9 @@ public class A_regular_expression
     {
         Refused(new string('a', PatternParser.MaximalLength + 1), "has 8193 characters; the limit is 8192");
         Refused(new string('(', PatternParser.MaximalDepth + 1), "has more than 50 groups in one another");
+        Refused(string.Concat(Enumerable.Repeat("(?i)", 51)) + "a", "has more than 50 groups in one another");
+        Refused("a?????????", "has so many quantifiers of one another");
+        Refused("(?>a{1,102})", "repeats what is atomic more than 100 times");
         Refused($"a{{{PatternProgram.MaximalSteps}}}", "has more than 2000 steps with its repetitions written out");
         Refused("((((a{9}){9}){9}){9}){9}", "has more than 2000 steps");
         Refused(string.Concat(Enumerable.Range(0, 300).Select(i => char.ConvertFromUtf32(0x4E00 + i))), "tells more than 255 classes of characters apart");
