@@ -16,7 +16,7 @@ internal static class DeviceTokenisePart
     /// <summary>Texts of English-like words; the tokeniser's file and the texts are left for the peers.</summary>
     public static void Run(Accelerator accelerator, string directory, Figures figures, string name, string key, byte[] json)
     {
-        var real = accelerator.Info.Kind == DeviceKind.Cuda;
+        var real = DevicesPart.IsCard(accelerator);
         var tokeniser = Tokeniser.Load(json);
         using var device = DeviceChecks.OnDevice(accelerator, json);
         var texts = DeviceChecks.Texts(real ? 48 << 20 : 1 << 18, TextBytes);

@@ -70,7 +70,7 @@ internal static class DevicesPart
     private static void Measure(Accelerator accelerator, string directory, Figures figures, IReadOnlyList<string> parts)
     {
         // On a device without tensor cores every figure only shows that the measurement runs.
-        var real = accelerator.Info.Kind == DeviceKind.Cuda;
+        var real = IsCard(accelerator);
         figures.Add("device", $"{accelerator.Info.Id}, {accelerator.Info.Name}{(real ? "" : ": NO CARD, its figures say nothing of one")}", accelerator.Info.ComputeUnits, "compute units");
         using var stream = accelerator.CreateStream();
         var copied = real ? 256 << 20 : 8 << 20;
@@ -109,6 +109,9 @@ internal static class DevicesPart
             }
         }
     }
+
+    /// <summary>Whether figures say something of a card: not of what stands in for its driver in the tests.</summary>
+    internal static bool IsCard(Accelerator accelerator) => accelerator.Info is { Kind: DeviceKind.Cuda, Name: not "stand-in" };
 
     private static void Transfers(AcceleratorStream stream, Figures figures, int bytes)
     {

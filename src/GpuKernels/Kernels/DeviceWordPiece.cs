@@ -112,7 +112,7 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
 
                 Launch(
                     WordPieceKernels.Module, "tokenise_tiles", own, text, bytes, first, starts, texts, firsts, _device.Pages, _device.Entries, _device.Spelled,
-                    _device.Wholes, (uint)((_table.Wholes.Length / 8) - 1), _device.Steps, (uint)((_table.Steps.Length / 4) - 1), _table.GoOn, _maximalCharacters, _unknown,
+                    _device.Wholes, (uint)((_table.Wholes.Length / 8) - 1), _device.Steps, _table.GoOn == WordPieceTable.NoNode ? 0 : _table.Steps[((int)_table.GoOn * 4) + 1], _table.GoOn, _maximalCharacters, _unknown,
                     _device.Suspects, slots, counts, before, flags);
                 Launch(WordPieceKernels.Module, "place_tiles", own, slots, counts, bytes, first, tiles, starts, texts, firsts, before, totals, launch, ids, offsets, flags);
             }

@@ -49,17 +49,10 @@ internal static class WordPieceKernels
 
     private static void TokeniseTiles(CpuLaunch launch)
     {
-        var steps = new Dictionary<uint, (uint Node, uint Token)>();
-        var slots = launch.Buffer<uint>(11)[..((launch.Int(12) + 1) * 4)];
-        for (var slot = 0; slot < slots.Length; slot += 4)
-        {
-            if (slots[slot + 1] != 0) { steps.Add(slots[slot], (slots[slot + 1], slots[slot + 2])); }
-        }
-
-        for (var group = 0; group < launch.Grid.X; group++) { TokeniseTile(launch, group, steps); }
+        for (var group = 0; group < launch.Grid.X; group++) { TokeniseTile(launch, group); }
     }
 
-    private static void TokeniseTile(CpuLaunch launch, int group, Dictionary<uint, (uint Node, uint Token)> steps)
+    private static void TokeniseTile(CpuLaunch launch, int group)
     {
         var count = launch.Int(1);
         var text = launch.Buffer<byte>(0)[..count];
@@ -135,7 +128,7 @@ internal static class WordPieceKernels
             var isLong = word.Count(value => (value & 0xC0) != 0x80) > launch.Int(14);
             if (isCut && i == words.Count - 1 && !isLong) { Flag(flags, starts, tile + home, Leave); }
 
-            var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, steps, (uint)launch.Int(13));
+            var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, launch.Buffer<uint>(11), (uint)launch.Int(13));
             foreach (var token in tokens ?? [(uint)launch.Int(15)]) { ids[made++] = token; }
         }
 
@@ -143,17 +136,20 @@ internal static class WordPieceKernels
     }
 
     /// <summary>The tokens of a word, or null.</summary>
-    private static List<uint>? Longest(List<byte> word, Dictionary<uint, (uint Node, uint Token)> steps, uint goOn)
+    private static List<uint>? Longest(List<byte> word, ReadOnlySpan<uint> steps, uint goOn)
     {
         var tokens = new List<uint>();
         for (var from = 0; from < word.Count;)
         {
             var node = from == 0 ? 0 : goOn;
             var (best, next) = (0u, from);
-            for (var i = from; i < word.Count && node != WordPieceTable.NoNode && steps.TryGetValue((node << 8) | word[i], out var step); i++)
+            for (var i = from; i < word.Count && node != WordPieceTable.NoNode; i++)
             {
-                node = step.Node;
-                if (step.Token != 0) { (best, next) = (step.Token, i + 1); }
+                var slot = steps[((int)node * 4) + 1] + word[i];
+                if (steps[(int)slot * 4] != node) { break; }
+
+                node = slot;
+                if (steps[((int)slot * 4) + 2] is not 0 and var token) { (best, next) = (token, i + 1); }
             }
 
             if (best == 0) { return null; }

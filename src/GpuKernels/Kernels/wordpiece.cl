@@ -25,6 +25,7 @@
 #define KEY_BYTES 16 // of the longest token in the table of whole words
 #define PROBES 8     // slots of that table that are looked at; what is not there is in the tree
 #define CUT 0x80000000u
+#define ROOT_BASE 1u
 
 // Flags of a text: it is to be tokenised on the CPU, or to be looked at there for an added token.
 #define LEAVE 1u
@@ -51,26 +52,44 @@ FORCE_INLINE uint class_of(uint entry, uint length)
 
 FORCE_INLINE uint length_of(uint entry, int bytes) { return entry & KEPT ? (uint)bytes : entry >> 22 & 15u; }
 
+// The character whose bytes are the first of four.
+FORCE_INLINE uint scalar_of(uint four, int length)
+{
+    uint b = four >> 8 & 0x3Fu, c = four >> 16 & 0x3Fu, d = four >> 24 & 0x3Fu;
+    return length == 2 ? (four & 0x1Fu) << 6 | b : length == 3 ? (four & 0x0Fu) << 12 | b << 6 | c : (four & 0x07u) << 18 | b << 12 | c << 6 | d;
+}
+
 // The character that begins at a byte of 0x80 or more; 0 bytes where that is none, or another text begins in it.
 FORCE_INLINE uint decode(__local const uchar *raw, __local const uint *breaks, uint at, int *bytes)
 {
-    uint a = raw[at], b = raw[at + 1], c = raw[at + 2], d = raw[at + 3];
-    uint more = (b & 0xC0u) == 0x80u ? (c & 0xC0u) == 0x80u ? (d & 0xC0u) == 0x80u ? 3 : 2 : 1 : 0;
+    __local const uint *words = (__local const uint *)raw + at / 4;
+    uint four = four_from(words[0], words[1], (at & 3u) * 8u);
+    uint a = four & 255u;
     int length = a < 0xC2u ? 0 : a < 0xE0u ? 2 : a < 0xF0u ? 3 : a < 0xF5u ? 4 : 0;
-    b &= 0x3Fu, c &= 0x3Fu, d &= 0x3Fu;
-    uint scalar = length == 2 ? (a & 0x1Fu) << 6 | b : length == 3 ? (a & 0x0Fu) << 12 | b << 6 | c : (a & 0x07u) << 18 | b << 12 | c << 6 | d;
-    int there = length > 0 && (int)more >= length - 1;
+    uint scalar = scalar_of(four, length);
+    // Of the bytes that follow none may be another's first, and none another text's.
+    uint others = length == 0 ? 0 : 0xFFFFFFFFu >> (32 - 8 * length);
+    int there = length > 0 && ((four ^ 0x80808000u) & 0xC0C0C000u & others) == 0;
     there &= length != 3 || (scalar >= 0x800u && scalar - 0xD800u >= 0x800u);
     there &= length != 4 || scalar - 0x10000u < 0x100000u;
-    for (int i = 1; i < length; i++) { there &= !bit_at(breaks, at + i); }
+    uint follow = at + 1;
+    uint stops = four_from(breaks[follow / 32], breaks[follow / 32 + 1], follow & 31u);
+    there &= (stops & ((1u << (length & 7)) - 1u) >> 1) == 0;
     *bytes = there ? length : 0;
     return there ? scalar : 0;
 }
 
-// Of four bytes below 0x80.
+// Of four bytes; none of those of 0x80 or more, which are looked at one by one.
 FORCE_INLINE uint classes_of(__local const uint *classes, uint bytes)
 {
     return classes[bytes & 255u] | classes[bytes >> 8 & 255u] << 1 | classes[bytes >> 16 & 255u] << 2 | classes[bytes >> 24] << 3;
+}
+
+// A bit for each of 16 bytes that is 0x80 or more.
+FORCE_INLINE uint beyond_ascii(uint4 value)
+{
+    uint4 high = value >> 7u & 0x01010101u;
+    return (high.x * 0x10204080u >> 28) | (high.y * 0x10204080u >> 28) << 4 | (high.z * 0x10204080u >> 28) << 8 | (high.w * 0x10204080u >> 28) << 12;
 }
 
 // Whether a continuation byte belongs to a character.
@@ -158,11 +177,12 @@ __kernel GROUP_SIZE(GROUP) void texts_of_tiles(__global const uint *starts, uint
 }
 
 // Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
-// text has as many bytes behind it as make it a multiple of 16; steps: slots of a node << 8 | byte, the node that it leads to (0: free), and the id + 1 of the
-// token that is spelled there (0: none); goOn: the node of what continuing tokens begin with, or -1; suspects: a bit for each byte that an added token begins with.
+// text has as many bytes behind it as make it a multiple of 16; steps: a double array of nodes, each with the node that it comes from, its base, to which a byte
+// is added, and the id + 1 of the token that is spelled there (0: none); goOn: the node of what continuing tokens begin with, or -1, and its base; suspects:
+// a bit for each byte that an added token begins with.
 __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
     __global const uint *firsts, __global const ushort *pages, __global const uint *entries, __global const uchar *spelled,
-    __global const uint4 *wholes, uint wholeMask, __global const uint4 *steps, uint stepMask, uint goOn, uint most, uint unknown,
+    __global const uint4 *wholes, uint wholeMask, __global const uint4 *steps, uint goOnBase, uint goOn, uint most, uint unknown,
     __global const uint *suspects, __global uint *slots, __global uint *counts, __global uint *before, __global uint *flags)
 {
     __local uint normalWords[(SPAN + PIECE) * GROWTH / 4 + 8];
@@ -177,7 +197,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     __local uchar *raw = (__local uchar *)found;
     __local uint *breaks = found + WINDOW / 4 + 4;
     __local uint *classes = breaks + WINDOW / 32 + 1;
-    __local uint *sums = classes + 128;
+    __local uint *sums = classes + 256;
     __local uchar *bytesOf = (__local uchar *)(sums + GROUP);
     __local uchar *ends = bytesOf + 128;
 
@@ -204,6 +224,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         uint look = entry & SPECIAL || suspects[piece / 32] >> (piece & 31u) & 1u ? LOOK : 0;
         classes[piece] = class_of(entry, length) | look;
         bytesOf[piece] = entry & KEPT || length == 0 ? (uchar)piece : spelled[entry & 0x3FFFFFu];
+        classes[128 + piece] = 0;
     }
     if (piece == 0) { misses = 0; }
     BARRIER();
@@ -219,44 +240,44 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     uint at = piece * PIECE;
     int isOwn = at >= HISTORY && at < HISTORY + TILE;
     uint textBefore = first > 0 ? first - 1 : 0;
-    uint front, back;
     uint more = 0;
     uint4 value = aligned[piece];
-    if (((value.x | value.y | value.z | value.w) & 0x80808080u) == 0)
+    uint front = classes_of(classes, value.x) | classes_of(classes, value.y) << 4;
+    uint back = classes_of(classes, value.z) | classes_of(classes, value.w) << 4;
+    uint letters = (front & 255u) | (back & 255u) << 8;
+    uint singles = (front >> 8 & 255u) | (back >> 8 & 255u) << 8;
+    uint nothing = (front >> 16 & 255u) | (back >> 16 & 255u) << 8;
+    uint high = beyond_ascii(value);
+    for (uint left = high; left != 0;)
     {
-        front = classes_of(classes, value.x) | classes_of(classes, value.y) << 4;
-        back = classes_of(classes, value.z) | classes_of(classes, value.w) << 4;
-    }
-    else
-    {
-        front = back = 0;
-        int claimed = 0;
-        for (int i = 0; i < PIECE; i++)
+        uint i = lowest_bit(left);
+        uint c = raw[at + i];
+        uint flag;
+        uint own = 1u << i;
+        if ((c & 0xC0u) == 0x80u)
         {
-            uint c = raw[at + i];
-            uint class;
-            uint flag = 0;
-            if (c < 0x80u) { class = classes[c]; }
-            else if ((c & 0xC0u) == 0x80u)
-            {
-                class = NOTHING;
-                if (i >= claimed && isOwn && !is_claimed(raw, breaks, at + i)) { flag = LEAVE; }
-            }
-            else
-            {
-                int bytes;
-                uint scalar = decode(raw, breaks, at + i, &bytes);
-                uint entry = bytes == 0 ? SPECIAL : entry_of(scalar, pages, entries);
-                uint length = length_of(entry, bytes);
-                class = class_of(entry, length);
-                more += class & (LETTER | SINGLE) ? length - 1 : 0;
-                claimed = i + bytes;
-                flag = (entry & SPECIAL ? LEAVE : 0) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
-            }
-            front |= i < 8 ? class << i : 0;
-            back |= i < 8 ? 0 : class << (i - 8);
-            if (flag != 0 && isOwn && start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
+            nothing |= own;
+            flag = isOwn && !is_claimed(raw, breaks, at + i) ? LEAVE : 0;
         }
+        else
+        {
+            int bytes;
+            uint scalar = decode(raw, breaks, at + i, &bytes);
+            uint entry = bytes == 0 ? SPECIAL : entry_of(scalar, pages, entries);
+            uint length = length_of(entry, bytes);
+            uint class = class_of(entry, length);
+            letters |= class & LETTER ? own : 0;
+            singles |= class & SINGLE ? own : 0;
+            nothing |= class & NOTHING ? own : 0;
+            more += class & (LETTER | SINGLE) ? length - 1 : 0;
+            flag = (entry & SPECIAL ? LEAVE : 0) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
+            // Its other bytes are nothing.
+            uint others = (((1u << bytes) - 1u) << i) & 0xFFFFu & ~own;
+            nothing |= others;
+            own |= others;
+        }
+        left &= ~own;
+        if (flag != 0 && isOwn && start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
     }
     if (isOwn && (front | back) >= LOOK)
     {
@@ -268,9 +289,6 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             if (start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
         }
     }
-    uint letters = (front & 255u) | (back & 255u) << 8;
-    uint singles = (front >> 8 & 255u) | (back >> 8 & 255u) << 8;
-    uint nothing = (front >> 16 & 255u) | (back >> 16 & 255u) << 8;
     uint broken = breaks[at / 32] >> (at & 31u) & 0xFFFFu;
     uint through = nothing & ~broken;
     uint within = spread(letters, through);
@@ -297,41 +315,38 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         if (all >> 16 < TILE + 1) { words[all >> 16] = (all & 0xFFFFu) << 12; }
     }
 
-    // The normal form, without gaps, and of each word where it begins there and its home.
+    // The normal form, without gaps, and of each word where it begins there and its home. Characters beyond ASCII come first: how many bytes more than one
+    // they take is kept in four bits for each byte of the piece.
     value = aligned[piece];
-    if (((value.x | value.y | value.z | value.w) & 0x80808080u) == 0)
+    ulong gaps = 0;
+    uint further = to;
+    for (uint left = spelt & high; left != 0; left &= left - 1)
     {
-        for (; begins != 0; begins &= begins - 1)
+        uint i = lowest_bit(left);
+        __local const uint *bytesAt = (__local const uint *)raw + (at + i) / 4;
+        uint four = four_from(bytesAt[0], bytesAt[1], (i & 3u) * 8u);
+        uint a = four & 255u;
+        int bytes = a < 0xE0u ? 2 : a < 0xF0u ? 3 : 4;
+        uint entry = entry_of(scalar_of(four, bytes), pages, entries);
+        uint length = length_of(entry, bytes);
+        uint place = further + (uint)ones(spelt & ((1u << i) - 1u));
+        for (uint j = 0; j < length; j++) { normal[place + j] = entry & KEPT ? raw[at + i + j] : spelled[(entry & 0x3FFFFFu) + j]; }
+        further += length - 1;
+        gaps |= (ulong)(length - 1) << i * 4;
+    }
+    uint part[4] = {value.x, value.y, value.z, value.w};
+    UNROLL for (int i = 0; i < PIECE; i++)
+    {
+        uint c = part[i / 4] >> i % 4 * 8 & 255u;
+        if (begins >> i & 1u)
         {
-            uint i = lowest_bit(begins);
-            if (word < TILE + 1) { words[word] = (to + (uint)ones(spelt & ((1u << i) - 1u))) << 12 | (at + i - HISTORY); }
+            if (word < TILE + 1) { words[word] = to << 12 | (at + i - HISTORY); }
             word++;
         }
-        uint part[4] = {value.x, value.y, value.z, value.w};
-        UNROLL for (int i = 0; i < PIECE; i++)
+        if (spelt >> i & 1u)
         {
-            if (spelt >> i & 1u) { normal[to++] = bytesOf[part[i / 4] >> i % 4 * 8 & 255u]; }
-        }
-    }
-    else
-    {
-        for (; spelt != 0; spelt &= spelt - 1)
-        {
-            uint i = lowest_bit(spelt);
-            uint c = raw[at + i];
-            if (begins >> i & 1u)
-            {
-                if (word < TILE + 1) { words[word] = to << 12 | (at + i - HISTORY); }
-                word++;
-            }
-            if (c < 0x80u) { normal[to++] = bytesOf[c]; }
-            else
-            {
-                int bytes;
-                uint entry = entry_of(decode(raw, breaks, at + i, &bytes), pages, entries);
-                uint length = length_of(entry, bytes);
-                for (uint j = 0; j < length; j++) { normal[to++] = entry & KEPT ? raw[at + i + j] : spelled[(entry & 0x3FFFFFu) + j]; }
-            }
+            if (c < 0x80u) { normal[to] = bytesOf[c]; }
+            to += 1 + ((uint)(gaps >> i * 4) & 15u);
         }
     }
     BARRIER();
@@ -376,20 +391,16 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         while (known && characters <= most && from < end)
         {
             uint node = from == place ? 0u : goOn;
+            uint base = from == place ? ROOT_BASE : goOnBase;
             uint best = 0;
             uint next = from;
             for (uint j = from; j < end && node != 0xFFFFFFFFu; j++)
             {
-                uint key = node << 8 | normal[j];
-                uint slot = key * 0x9E3779B1u >> 7 & stepMask;
+                uint slot = base + normal[j];
                 uint4 step = steps[slot];
-                while (step.y != 0 && step.x != key)
-                {
-                    slot = slot + 1 & stepMask;
-                    step = steps[slot];
-                }
-                if (step.y == 0) { break; }
-                node = step.y;
+                if (step.x != node) { break; }
+                node = slot;
+                base = step.y;
                 if (step.z != 0)
                 {
                     best = step.z;

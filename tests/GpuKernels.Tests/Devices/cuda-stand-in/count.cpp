@@ -28,6 +28,22 @@ void print_lines(const KernelCount &count, const char *what, uint64_t (*excess)(
     }
 }
 
+/// What is done between a barrier and the next one, as they stand in the text.
+void print_stretches(const KernelCount &count)
+{
+    uint64_t issued = 0, lanes = 0;
+    uint32_t from = count.kernel->ops.empty() ? 0 : count.kernel->ops[0].line;
+    for (size_t i = 0; i < count.ops.size(); i++)
+    {
+        const Op &op = count.kernel->ops[i];
+        issued += count.ops[i].issued, lanes += count.ops[i].lanes;
+        if (op.kind != Kind::Barrier && i + 1 < count.ops.size()) continue;
+        std::fprintf(stderr, "    lines %u to %u: %.0f instructions a launch, %.1f lanes\n", from, op.line, ratio(issued, count.launches), ratio(lanes, issued));
+        issued = lanes = 0;
+        from = op.line + 1;
+    }
+}
+
 /// The process may end without releasing its context.
 struct AtTheEnd { ~AtTheEnd() { report_counts(); } } atTheEnd;
 
@@ -83,6 +99,7 @@ void report_counts()
         for (int c = 0; c < (int)Class::Count; c++) std::fprintf(stderr, " %9.0f", ratio(count.of((Class)c), n));
         std::fprintf(stderr, " %9.0f %10.0f %10.0f %8.1f\n", ratio(sum.wavefronts - sum.idealWavefronts, n), ratio(sum.sectors, n), ratio(sum.idealSectors, n), ratio(count.barriers, count.groups));
         if (!options().lines) continue;
+        print_stretches(count);
         print_lines(count, "wavefronts", [](const OpCount &one) { return one.wavefronts - one.idealWavefronts; });
         print_lines(count, "sectors", [](const OpCount &one) { return one.sectors - std::min(one.sectors, one.idealSectors); });
     }
