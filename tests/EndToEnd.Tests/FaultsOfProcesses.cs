@@ -6,21 +6,13 @@ using Signal = Platform.EndToEnd.Tests.PlatformProcess.Signal;
 
 namespace Platform.EndToEnd.Tests;
 
-/// <summary>Tests that burden the machine or hold processes up: one after the other.</summary>
-[CollectionDefinition(nameof(One_at_a_time), DisableParallelization = true)]
-#pragma warning disable CA1515, CA1711 // xunit's discovery wants it public; the name is the collection's.
-public sealed class One_at_a_time;
-#pragma warning restore CA1515, CA1711
-
-/// <summary>Killed processes, and processes that share an installation.</summary>
-[Collection(nameof(One_at_a_time))]
-public sealed class Faults_of_processes
+/// <summary>A daemon whose effects show whether one was lost or done twice.</summary>
+internal static class Ledger
 {
-    private const int Kills = 50;
-    private const int Items = 12;
+    public const int Items = 12;
 
     /// <summary>Adds a line an item to one file, and writes and moves a file an item: what is done twice or never shows in the contents.</summary>
-    private static readonly string Daemon = $$"""
+    public static string Daemon { get; } = $$"""
         spec: daemon/v1
         daemon:
           name: Ledger
@@ -52,13 +44,52 @@ public sealed class Faults_of_processes
             count: '${ size(vars.numbers) }'
         """;
 
+    /// <summary>Each run ended well, did each effect once, is the same replayed, and the whole log is sound.</summary>
+    public static async Task AssertAllDone(DataFolder place, int runs)
+    {
+        for (var run = 1; run <= runs; run++)
+        {
+            var folder = Folder(place, run);
+            Assert.Equal(string.Concat(Enumerable.Range(1, Items).Select(n => $"line {n}\n")), await File.ReadAllTextAsync(Path.Combine(folder, "journal.txt"), TestContext.Current.CancellationToken));
+            Assert.Equal(
+                Enumerable.Range(1, Items).Select(n => $"out-{n}.txt").Append("journal.txt").Order(StringComparer.Ordinal),
+                Directory.GetFiles(folder).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
+            for (var n = 1; n <= Items; n++) { Assert.Equal($"file {n}", await File.ReadAllTextAsync(Path.Combine(folder, $"out-{n}.txt"), TestContext.Current.CancellationToken)); }
+        }
+
+        var list = await place.Run("runs", "--json", "--limit", "200");
+        Assert.Equal(runs, list.JsonLines.Count);
+        Assert.All(list.JsonLines, summary => Assert.Equal("completed", Text(summary, "status")));
+        foreach (var summary in list.JsonLines)
+        {
+            var id = Text(summary, "id", "runId");
+            var replay = await place.Run("replay", id, "--json");
+            Assert.True(replay.Code == 0 && (bool)replay.Json["same"]!, replay.ToString());
+            var confirmed = await place.Run("events", "--run", id, "--type", "effect_confirmed", "--limit", "1000", "--json");
+            Assert.Equal(3 * Items, confirmed.JsonLines.Count);
+        }
+
+        var verify = await place.Run("audit", "verify");
+        Assert.True(verify.Code == 0, verify.ToString());
+    }
+
+    public static string Text(JsonNode node, params string[] names) => (string)names.Select(name => node[name]).First(value => value is not null)!;
+
+    public static string Folder(DataFolder place, int run) => Directory.CreateDirectory(Path.Combine(place.Root, $"folder-{run}")).FullName;
+}
+
+/// <summary>Processes that are killed, again and again.</summary>
+public sealed class Killed_processes
+{
+    private const int Kills = 50;
+
     private static Action<string> Print => line => TestContext.Current.TestOutputHelper?.WriteLine(line);
 
     [Fact]
     public async Task Fifty_kills_at_random_points_lose_no_effect_and_do_none_twice()
     {
         await using var place = new DataFolder();
-        var daemon = place.Write("daemon.yaml", Daemon);
+        var daemon = place.Write("daemon.yaml", Ledger.Daemon);
         var seed = RandomNumberGenerator.GetInt32(int.MaxValue);
         Print($"seed {seed}");
 #pragma warning disable CA5394 // Where to kill is no secret, and is to be repeated by its seed.
@@ -68,7 +99,7 @@ public sealed class Faults_of_processes
         while (kills < Kills)
         {
             run++;
-            var (folder, seen) = (Folder(place, run), new HashSet<string>(StringComparer.Ordinal));
+            var (folder, seen) = (Ledger.Folder(place, run), new HashSet<string>(StringComparer.Ordinal));
             for (var ended = false; !ended;)
             {
                 var clock = Stopwatch.StartNew();
@@ -108,14 +139,21 @@ public sealed class Faults_of_processes
         }
 #pragma warning restore CA5394
         Print(string.Create(CultureInfo.InvariantCulture, $"{kills} kills in {run} runs; from the start of the next process to its first new stage: median {Percentile(ready, 50)} ms, longest {Percentile(ready, 100)} ms"));
-        await AssertAllDone(place, run);
+        await Ledger.AssertAllDone(place, run);
     }
 
+    private static long Percentile(List<TimeSpan> all, int percent) =>
+        all.Count == 0 ? 0 : (long)all.Order().ElementAt(Math.Min(all.Count - 1, all.Count * percent / 100)).TotalMilliseconds;
+}
+
+/// <summary>Processes that share an installation, are held up, or see the clock step.</summary>
+public sealed class Faults_of_processes
+{
     [Fact]
     public async Task Of_two_processes_on_one_folder_the_living_one_goes_on_with_what_the_killed_one_left()
     {
         await using var place = new DataFolder();
-        var folder = Folder(place, 1);
+        var folder = Ledger.Folder(place, 1);
         var slow = place.Write("slow.yaml", """
             spec: daemon/v1
             daemon:
@@ -149,7 +187,7 @@ public sealed class Faults_of_processes
         var end = await living.End();
         Assert.True(end.Code == 0, end.ToString());
         var shown = await place.Run("show", id, "--json");
-        Assert.Equal("completed", Text(shown.Json, "status"));
+        Assert.Equal("completed", Ledger.Text(shown.Json, "status"));
         Assert.Equal("once\n", await File.ReadAllTextAsync(Path.Combine(folder, "done.txt"), TestContext.Current.CancellationToken));
     }
 
@@ -157,20 +195,20 @@ public sealed class Faults_of_processes
     public async Task A_process_that_is_stopped_for_a_while_and_goes_on_does_nothing_twice()
     {
         await using var place = new DataFolder();
-        var daemon = place.Write("daemon.yaml", Daemon);
-        await using var stopped = place.Start("run", daemon, "--input", $"folder={Folder(place, 1)}", "--no-color");
+        var daemon = place.Write("daemon.yaml", Ledger.Daemon);
+        await using var stopped = place.Start("run", daemon, "--input", $"folder={Ledger.Folder(place, 1)}", "--no-color");
         await stopped.Line(line => line.StartsWith("  ok ", StringComparison.Ordinal));
         stopped.Send(Signal.Stop);
 
         // Meanwhile another one has all the time to take what is not its own.
-        await using var other = place.Start("run", daemon, "--input", $"folder={Folder(place, 2)}", "--no-color");
+        await using var other = place.Start("run", daemon, "--input", $"folder={Ledger.Folder(place, 2)}", "--no-color");
         var end = await other.End();
         Assert.True(end.Code == 0, end.ToString());
 
         stopped.Send(Signal.Continue);
         end = await stopped.End();
         Assert.True(end.Code == 0, end.ToString());
-        await AssertAllDone(place, 2);
+        await Ledger.AssertAllDone(place, 2);
     }
 
     [Fact]
@@ -179,7 +217,7 @@ public sealed class Faults_of_processes
         const string library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
         Assert.SkipUnless(File.Exists(library), "Steps of the clock are made by libfaketime (Debian: apt install faketime).");
         await using var place = new DataFolder();
-        var folder = Folder(place, 1);
+        var folder = Ledger.Folder(place, 1);
         var daemon = place.Write("waits.yaml", """
             spec: daemon/v1
             daemon:
@@ -221,7 +259,7 @@ public sealed class Faults_of_processes
         Assert.Equal("before\nafter\n", await File.ReadAllTextAsync(Path.Combine(folder, "journal.txt"), TestContext.Current.CancellationToken));
 
         // The steps were seen: the log's own times go back.
-        var times = (await place.Run("events", "--run", id, "--limit", "1000", "--json")).JsonLines.Select(line => DateTimeOffset.Parse(Text(line, "at"), CultureInfo.InvariantCulture)).ToArray();
+        var times = (await place.Run("events", "--run", id, "--limit", "1000", "--json")).JsonLines.Select(line => DateTimeOffset.Parse(Ledger.Text(line, "at"), CultureInfo.InvariantCulture)).ToArray();
         Assert.Contains(times.Zip(times.Skip(1)), pair => pair.Second - pair.First > TimeSpan.FromMinutes(50));
         Assert.Contains(times.Zip(times.Skip(1)), pair => pair.Second - pair.First < TimeSpan.FromMinutes(-50));
         Assert.True((bool)(await place.Run("replay", id, "--json")).Json["same"]!);
@@ -233,40 +271,4 @@ public sealed class Faults_of_processes
             for (var i = 0; i < times; i++) { await run.Line(line => line.StartsWith("  again ", StringComparison.Ordinal)); }
         }
     }
-
-    /// <summary>Each run ended well, did each effect once, is the same replayed, and the whole log is sound.</summary>
-    private static async Task AssertAllDone(DataFolder place, int runs)
-    {
-        for (var run = 1; run <= runs; run++)
-        {
-            var folder = Folder(place, run);
-            Assert.Equal(string.Concat(Enumerable.Range(1, Items).Select(n => $"line {n}\n")), await File.ReadAllTextAsync(Path.Combine(folder, "journal.txt"), TestContext.Current.CancellationToken));
-            Assert.Equal(
-                Enumerable.Range(1, Items).Select(n => $"out-{n}.txt").Append("journal.txt").Order(StringComparer.Ordinal),
-                Directory.GetFiles(folder).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal));
-            for (var n = 1; n <= Items; n++) { Assert.Equal($"file {n}", await File.ReadAllTextAsync(Path.Combine(folder, $"out-{n}.txt"), TestContext.Current.CancellationToken)); }
-        }
-
-        var list = await place.Run("runs", "--json", "--limit", "200");
-        Assert.Equal(runs, list.JsonLines.Count);
-        Assert.All(list.JsonLines, summary => Assert.Equal("completed", Text(summary, "status")));
-        foreach (var summary in list.JsonLines)
-        {
-            var id = Text(summary, "id", "runId");
-            var replay = await place.Run("replay", id, "--json");
-            Assert.True(replay.Code == 0 && (bool)replay.Json["same"]!, replay.ToString());
-            var confirmed = await place.Run("events", "--run", id, "--type", "effect_confirmed", "--limit", "1000", "--json");
-            Assert.Equal(3 * Items, confirmed.JsonLines.Count);
-        }
-
-        var verify = await place.Run("audit", "verify");
-        Assert.True(verify.Code == 0, verify.ToString());
-    }
-
-    private static string Text(JsonNode node, params string[] names) => (string)names.Select(name => node[name]).First(value => value is not null)!;
-
-    private static string Folder(DataFolder place, int run) => Directory.CreateDirectory(Path.Combine(place.Root, $"folder-{run}")).FullName;
-
-    private static long Percentile(List<TimeSpan> all, int percent) =>
-        all.Count == 0 ? 0 : (long)all.Order().ElementAt(Math.Min(all.Count - 1, all.Count * percent / 100)).TotalMilliseconds;
 }

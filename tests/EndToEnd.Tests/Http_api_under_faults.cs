@@ -20,7 +20,6 @@ public sealed class A_folder_with_its_database : IAsyncLifetime
 }
 
 /// <summary>Servers that are told to leave, that lose their database, and that share their folder. Each test has its own servers.</summary>
-[Collection(nameof(One_at_a_time))]
 public sealed class Http_api_under_faults(A_folder_with_its_database shared) : IClassFixture<A_folder_with_its_database>
 {
     private readonly DataFolder place = shared.Place;

@@ -6,6 +6,8 @@ namespace Platform.EndToEnd.Tests;
 /// <summary>A data folder, and beside it a working folder with the repository's examples and a <c>platform</c> on the path, as somebody has who tries the documentation.</summary>
 public sealed partial class A_reader : IAsyncLifetime
 {
+    private readonly List<(IReadOnlyList<string> Command, string Help)> commands = [];
+
     public DataFolder Place { get; } = new();
 
     private string Desk => Path.Combine(Place.Root, "desk");
@@ -30,6 +32,25 @@ public sealed partial class A_reader : IAsyncLifetime
             Desk);
         return await shell.End();
     }
+
+    /// <summary>Every command, those that hold others before them, with its help.</summary>
+    public async Task<IReadOnlyList<(IReadOnlyList<string> Command, string Help)>> Commands()
+    {
+        if (commands.Count == 0) { await Read([]); }
+
+        return commands;
+
+        async Task Read(IReadOnlyList<string> path)
+        {
+            var answer = await Shell($"platform {string.Join(' ', path)} --help");
+            Assert.True(answer.Code == 0, answer.ToString());
+            commands.Add((path, string.Join('\n', answer.Out.Trim().Split('\n').Select(line => line.TrimEnd()))));
+            foreach (var inner in Section(answer.Out, "Commands:")) { await Read([.. path, inner.Split([' ', ','], 2)[0]]); }
+        }
+    }
+
+    public static List<string> Section(string help, string title) =>
+        [.. help.Split('\n').SkipWhile(line => line != title).Skip(1).TakeWhile(line => line.StartsWith("  ", StringComparison.Ordinal)).Select(line => line.Trim()).Where(line => line.Length > 0)];
 
     public ValueTask DisposeAsync() => Place.DisposeAsync();
 
@@ -58,7 +79,7 @@ public sealed partial class The_documentation(A_reader reader) : IClassFixture<A
     public async Task Of_the_command_line_shows_the_help_of_every_command_word_for_word()
     {
         var shown = Shown.Matches(Read("docs/cli.md")).Select(match => match.Groups[1].Value.Trim()).ToHashSet(StringComparer.Ordinal);
-        await foreach (var (command, help) in Commands([]))
+        foreach (var (command, help) in await reader.Commands())
         {
             Assert.True(shown.Remove(help), $"docs/cli.md does not show what `platform {string.Join(' ', command)} --help` says:\n```text\n{help}\n```");
         }
@@ -70,9 +91,9 @@ public sealed partial class The_documentation(A_reader reader) : IClassFixture<A
     public async Task Of_the_command_line_has_examples_that_work()
     {
         var key = (await reader.Shell("platform audit key")).Out.Trim();
-        await foreach (var (command, help) in Commands([]))
+        foreach (var (command, help) in await reader.Commands())
         {
-            foreach (var example in Section(help, "Examples:"))
+            foreach (var example in A_reader.Section(help, "Examples:"))
             {
                 var answer = await reader.Shell(example.Replace("KEY", key, StringComparison.Ordinal));
 
@@ -132,22 +153,7 @@ public sealed partial class The_documentation(A_reader reader) : IClassFixture<A
     public async Task Of_the_exit_codes_is_the_programs_own()
     {
         var told = Read("docs/cli.md").Split('\n').Where(line => line.StartsWith("| ", StringComparison.Ordinal) && char.IsAsciiDigit(line[2])).Select(line => string.Join("  ", line.Split('|', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)));
-        var said = Section((await reader.Shell("platform --help")).Out, "Exit codes:").Select(line => string.Join("  ", line.Split(' ', 2, StringSplitOptions.TrimEntries)));
+        var said = A_reader.Section((await reader.Shell("platform --help")).Out, "Exit codes:").Select(line => string.Join("  ", line.Split(' ', 2, StringSplitOptions.TrimEntries)));
         Assert.Equal(said, told);
     }
-
-    /// <summary>Every command, those that hold others before them, with its help.</summary>
-    private async IAsyncEnumerable<(IReadOnlyList<string> Command, string Help)> Commands(IReadOnlyList<string> path)
-    {
-        var answer = await reader.Shell($"platform {string.Join(' ', path)} --help");
-        Assert.True(answer.Code == 0, answer.ToString());
-        yield return (path, string.Join('\n', answer.Out.Trim().Split('\n').Select(line => line.TrimEnd())));
-        foreach (var inner in Section(answer.Out, "Commands:"))
-        {
-            await foreach (var further in Commands([.. path, inner.Split([' ', ','], 2)[0]])) { yield return further; }
-        }
-    }
-
-    private static List<string> Section(string help, string title) =>
-        [.. help.Split('\n').SkipWhile(line => line != title).Skip(1).TakeWhile(line => line.StartsWith("  ", StringComparison.Ordinal)).Select(line => line.Trim()).Where(line => line.Length > 0)];
 }
