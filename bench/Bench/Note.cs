@@ -19,7 +19,7 @@ internal static class Note
 
     public static readonly StateFold<Notes> Fold = new(StreamType, (state, fact) => fact is Noted noted ? After(state, noted) : state);
 
-    public static readonly EventTypes Types = new([new EventType("noted", 1, typeof(Noted), NoteJson.Default.Noted)], []);
+    public static readonly EventTypes Types = new([new EventType("noted", 1, typeof(Noted), static () => NoteJson.Default.Noted)], []);
 
     public static EventType Type { get; } = Types.Of(Of(0));
 

@@ -75,7 +75,7 @@ public sealed class HandlerGenerator : IIncrementalGenerator
         var near = contexts.Select(c => c.Name.Replace("global::", "")).FirstOrDefault() ?? "a partial JsonSerializerContext of this assembly";
         string? Json(TypeName type)
         {
-            if (json.TryGetValue(type.Full, out var name)) { return $"({JsonTypeInfo}<{type.Full}>){name}.Default.GetTypeInfo(typeof({type.Full}))!"; }
+            if (json.TryGetValue(type.Full, out var name)) { return $"static () => ({JsonTypeInfo}<{type.Full}>){name}.Default.GetTypeInfo(typeof({type.Full}))!"; }
             var missing = new Fault("PLT006", type.Place, type.Simple, near);
             if (!faults.Contains(missing)) { faults.Add(missing); }
             return null;

@@ -6,8 +6,13 @@ namespace Platform.Messaging;
 /// <summary>How one kind of event is stored.</summary>
 /// <param name="Name">snake_case of the type's name, for example <c>stage_completed</c>.</param>
 /// <param name="Version">1, 2, ... From 2 on the stored alias has a suffix: <c>stage_completed_v2</c>.</param>
-public sealed record EventType(string Name, int Version, Type ClrType, JsonTypeInfo Json)
+/// <param name="JsonOf">Asked once, when the first event of this kind is read or written: to describe a type takes milliseconds, and most commands need few of a hundred.</param>
+public sealed record EventType(string Name, int Version, Type ClrType, Func<JsonTypeInfo> JsonOf)
 {
+    private readonly Lazy<JsonTypeInfo> json = new(JsonOf);
+
+    public JsonTypeInfo Json => json.Value;
+
     public string Alias { get; } = Version == 1 ? Name : $"{Name}_v{Version}";
 
     /// <summary>Marten's <c>mt_dotnet_type</c>: "Namespace.Type, Assembly".</summary>

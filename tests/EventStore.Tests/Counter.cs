@@ -42,9 +42,9 @@ internal sealed class Rig : IAsyncDisposable
 
     public static readonly EventTypes Types = new(
         [
-            new EventType("counted", 1, typeof(Counted), CounterJson.Default.Counted),
-            new EventType("labelled", 1, typeof(Labelled), CounterJson.Default.Labelled),
-            new EventType("named", 2, typeof(Named), CounterJson.Default.Named),
+            new EventType("counted", 1, typeof(Counted), static () => CounterJson.Default.Counted),
+            new EventType("labelled", 1, typeof(Labelled), static () => CounterJson.Default.Labelled),
+            new EventType("named", 2, typeof(Named), static () => CounterJson.Default.Named),
         ],
         [
             new Upcaster("named", 1, old =>

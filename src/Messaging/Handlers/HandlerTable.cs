@@ -18,15 +18,21 @@ public sealed record HandlerTable(
 
 /// <summary>A message that has a handler.</summary>
 /// <param name="Alias">snake_case of the type's name; stored with every message.</param>
+/// <param name="JsonOf">Asked once, when the first such message is read or written.</param>
 /// <param name="Key">Messages of one key are handled one after the other; null: no order.</param>
 public sealed record MessageType(
     string Alias,
     Type ClrType,
-    JsonTypeInfo Json,
+    Func<JsonTypeInfo> JsonOf,
     MessageHandler Handler,
     MessageQueue Queue,
     RetryPolicy Retry,
-    Func<object, string?> Key);
+    Func<object, string?> Key)
+{
+    private readonly Lazy<JsonTypeInfo> json = new(JsonOf);
+
+    public JsonTypeInfo Json => json.Value;
+}
 
 public sealed record MessageQueue(string Name, int MaxParallel)
 {
