@@ -63,6 +63,55 @@ public sealed class Embedding_texts(A_folder_with_its_database installation) : I
     }
 
     [Fact]
+    public async Task Ctrl_C_ends_it_while_it_waits_for_more_text()
+    {
+        await using var started = installation.Place.Start("embed", "--model", "lexical-v1", "--file", "-");
+
+        // More than a pipe holds: when this is written, it reads.
+        started.WriteInput(string.Concat(Enumerable.Repeat("a line of text\n", 20_000)), andClose: false);
+        started.Send(PlatformProcess.Signal.Interrupt);
+        var end = await started.End();
+        Assert.Equal(130, end.Code);
+        Assert.Contains("interrupted", end.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Unusual_texts_are_texts_and_an_unusual_name_is_no_models()
+    {
+        var place = installation.Place;
+        string[] texts = ["", " ", "--json", "\t", "naïve \U0001F600 \u202Eevil", "e\u0301", "\"quoted\" \\ back", new string('x', 100_000)];
+        var lines = Records(await PlatformProcess.Run(["embed", "--json", "--model", "lexical-v1", "--data", place.Data, "--", .. texts]));
+        Assert.Equal(texts, lines.Select(line => (string)line["text"]!));
+        var shown = await PlatformProcess.Run(["embed", "--model", "lexical-v1", "--data", place.Data, "--", .. texts]);
+        Assert.True(shown.Code == 0, shown.ToString());
+        Assert.DoesNotContain('\u202E', shown.Out);
+        Assert.DoesNotContain('\e', shown.Out);
+
+        using var model = RandomModel.WriteWhole();
+        foreach (var (source, name, said) in ((string, string, string)[])[(model.Path, "lexical-v1", "comparison of words"), (model.Path, "../up", "no name for a model"), ("", "empty", "empty name"), (Path.Combine(place.Root, "missing"), "missing", "There is no directory")])
+        {
+            var refused = await place.Run("models", "import", source, "--name", name);
+            Assert.True(refused.Code == 2 && refused.Error.Contains(said, StringComparison.Ordinal), refused.ToString());
+        }
+
+        // A version is no extension, and the same files may be imported twice.
+        var versioned = Path.Combine(place.Root, "Mini-v1.5");
+        foreach (var file in Directory.GetFiles(model.Path, "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(versioned, Path.GetRelativePath(model.Path, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+
+        for (var i = 0; i < 2; i++)
+        {
+            var imported = await place.Run("models", "import", versioned, "--json", "--tenant", "versions");
+            Assert.True(imported.Code == 0, imported.ToString());
+            Assert.Equal("mini-v1.5", (string?)imported.Json["name"]);
+        }
+    }
+
+    [Fact]
     public async Task The_doctor_says_which_device_failed_and_what_memory_models_may_take()
     {
         var place = installation.Place;

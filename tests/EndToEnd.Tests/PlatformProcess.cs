@@ -118,10 +118,11 @@ public sealed partial class PlatformProcess : IAsyncDisposable
         if (Kill(pid, (int)signal) != 0) { throw new InvalidOperationException($"kill({pid}, {signal}): {Marshal.GetLastPInvokeErrorMessage()}"); }
     }
 
-    public void WriteInput(string text)
+    public void WriteInput(string text, bool andClose = true)
     {
         process.StandardInput.Write(text);
-        process.StandardInput.Close();
+        process.StandardInput.Flush();
+        if (andClose) { process.StandardInput.Close(); }
     }
 
     /// <summary>Waits until a line of either output satisfies; each line is looked at once.</summary>

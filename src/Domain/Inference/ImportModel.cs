@@ -22,9 +22,12 @@ public static class ImportModelHandler
     /// <summary>More than any model has; its files are listed in the event.</summary>
     public const int MaxFiles = 100;
 
+    /// <summary>Not a model's: by this name the comparison of words is asked for.</summary>
+    public const string NameOfWords = "lexical-v1";
+
     public static Problem? Validate(ImportModel command, ModelLibrary? library)
     {
-        if (!IsName(command.Name)) { return new Problem("model.name", $"'{command.Name}' is no name for a model: 1 to {MaxNameLength} of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit."); }
+        if (RefuseName(command.Name) is { } wrong) { return wrong; }
         if (command.Files.Count is 0 or > MaxFiles) { return new Problem("model.files", $"The model has {command.Files.Count} files; 1 to {MaxFiles} are taken."); }
 
         return library?.Models.GetValueOrDefault(command.Name) is { } there && there.ContentHash != command.ContentHash
@@ -37,6 +40,12 @@ public static class ImportModelHandler
             ? ([], [])
             : ([new ModelImported(command.Name, command.ContentHash, command.Files, command.Source, command.RequestedBy, now)], []);
 
-    public static bool IsName(string name) =>
+    /// <summary>Why a model cannot have this name; null: it can.</summary>
+    public static Problem? RefuseName(string name) =>
+        !IsName(name) ? new Problem("model.name", $"'{name}' is no name for a model: 1 to {MaxNameLength} of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.")
+        : name == NameOfWords ? new Problem("model.name", $"'{name}' is the comparison of words, which needs no model: give the model another name.")
+        : null;
+
+    private static bool IsName(string name) =>
         name.Length is > 0 and <= MaxNameLength && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '.' or '_' or '-');
 }

@@ -36,11 +36,17 @@ public sealed class LocalTextEmbedder : ITextEmbedder, IAsyncDisposable
         return new LocalTextEmbedder(model, $"{name}@{contentHash[..Math.Min(12, contentHash.Length)]}-{model.Dimension}{precision}");
     }
 
+    /// <exception cref="UnusableModelException">Its weights give a text no vector of numbers.</exception>
     public async Task<TextEmbeddings> Embed(IReadOnlyList<string> texts, TextPurpose purpose, CancellationToken cancellation)
     {
         var wanted = purpose switch { TextPurpose.Query => EmbeddingPurpose.Query, TextPurpose.Document => EmbeddingPurpose.Document };
-        try { return new TextEmbeddings(Info, await _batcher.Embed(texts, wanted, cancellation)); }
+        float[][] vectors;
+        try { vectors = await _batcher.Embed(texts, wanted, cancellation); }
         catch (EmbeddingRefusedException e) { throw new TextEmbedderBusyException(e.Message, e); }
+
+        // A stranger's weights may be anything: what cannot be compared is given to nobody.
+        var wrong = Array.FindIndex(vectors, vector => !vector.All(float.IsFinite));
+        return wrong < 0 ? new TextEmbeddings(Info, vectors) : throw new UnusableModelException("model.safetensors", $"gives text {wrong} a vector that is no numbers.");
     }
 
     /// <summary>Answers what was taken, and frees the model.</summary>

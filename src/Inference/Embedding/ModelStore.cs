@@ -29,6 +29,37 @@ public sealed class ModelStore(string root)
 
     private const string Weights = "model.safetensors";
     private const string Incoming = ".incoming-";
+    private const string Leaving = ".leaving-";
+    private const string TurnFile = ".turn";
+
+    /// <summary>EWOULDBLOCK, which is what .NET gives as the HResult where a file is locked.</summary>
+    private const int WouldBlock = 11;
+
+    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>
+    /// Waits until no other process imports or removes here: whether files are still wanted is told by events, which must not change between the look and the deed. What
+    /// was left by one that was killed goes.
+    /// </summary>
+    /// <returns>To be disposed of when all is done, the event included.</returns>
+    public async Task<IDisposable> TakeTurn(CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(root);
+        var path = Path.Combine(root, TurnFile);
+        while (true)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                // The runtime locks it by flock(2), which ends with the process.
+                var turn = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                foreach (var left in (string[])[Incoming, Leaving]) { foreach (var folder in Directory.GetDirectories(root, left + "*")) { Directory.Delete(folder, recursive: true); } }
+
+                return turn;
+            }
+            catch (IOException e) when (e.HResult == WouldBlock) { await Task.Delay(BetweenLooks, cancellation); }
+        }
+    }
 
     public string FolderOf(string contentHash) => Path.Combine(root, contentHash);
 
@@ -54,7 +85,7 @@ public sealed class ModelStore(string root)
             Try(staged, cancellation);
             var hash = HashOf(files);
             var folder = FolderOf(hash);
-            if (keep && !Directory.Exists(folder)) { Directory.Move(staged, folder); }
+            if (keep) { Place(staged, folder, files, cancellation); }
 
             return new StoredModel(hash, folder, files, leftOut);
         }
@@ -72,6 +103,24 @@ public sealed class ModelStore(string root)
         var folder = FolderOf(contentHash);
         if (!Directory.Exists(folder)) { return [$"Its folder {folder} is missing: import it again."]; }
 
+        var wrong = Faults(folder, files, cancellation);
+        if (wrong.Count > 0) { return wrong; }
+
+        try { Try(folder, cancellation); }
+        catch (UnusableModelException error) { return [$"It cannot be used: {error.Message}"]; }
+
+        return [];
+    }
+
+    /// <summary>Deletes a model's folder, where it is.</summary>
+    public void Delete(string contentHash)
+    {
+        if (Directory.Exists(FolderOf(contentHash))) { Directory.Delete(FolderOf(contentHash), recursive: true); }
+    }
+
+    /// <summary>How a folder differs from what was imported.</summary>
+    private static List<string> Faults(string folder, IReadOnlyList<ModelFile> files, CancellationToken cancellation)
+    {
         var wrong = new List<string>();
         foreach (var file in files)
         {
@@ -86,18 +135,25 @@ public sealed class ModelStore(string root)
 
         var known = files.Select(file => Path.Combine(folder, file.Path)).ToHashSet(StringComparer.Ordinal);
         wrong.AddRange(Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Where(path => !known.Contains(path)).Select(path => $"{Path.GetRelativePath(folder, path)} was not imported."));
-        if (wrong.Count > 0) { return wrong; }
-
-        try { Try(folder, cancellation); }
-        catch (UnusableModelException error) { return [$"It cannot be used: {error.Message}"]; }
-
-        return [];
+        return wrong;
     }
 
-    /// <summary>Deletes a model's folder, where it is.</summary>
-    public void Delete(string contentHash)
+    /// <summary>Moves the copy to where it stays. Where those files are already they stay, unless they are not what they were: importing again mends a model.</summary>
+    private void Place(string staged, string folder, List<ModelFile> files, CancellationToken cancellation)
     {
-        if (Directory.Exists(FolderOf(contentHash))) { Directory.Delete(FolderOf(contentHash), recursive: true); }
+        if (Directory.Exists(folder))
+        {
+            if (Faults(folder, files, cancellation).Count == 0) { return; }
+
+            // Whoever has the old files mapped keeps them until he closes them.
+            var leaving = Path.Combine(root, $"{Leaving}{Guid.CreateVersion7():n}");
+            Directory.Move(folder, leaving);
+            Directory.Move(staged, folder);
+            Directory.Delete(leaving, recursive: true);
+            return;
+        }
+
+        Directory.Move(staged, folder);
     }
 
     /// <summary>SHA-256 of one line a file, "hash  path", as sha256sum prints them.</summary>
@@ -126,7 +182,10 @@ public sealed class ModelStore(string root)
             }
 
             if (entry is not FileInfo file) { continue; }
-            if (file.LinkTarget is not null) { throw new ModelStoreException($"{path} is a symbolic link. Links are not followed: copy the directory with `cp -rL` and import the copy."); }
+            if (file.LinkTarget is not null || file.Directory is { LinkTarget: not null } && path.Contains('/', StringComparison.Ordinal)) { throw new ModelStoreException($"{path} is a symbolic link, or in a folder that is one. Links are not followed: copy the directory with `cp -rL` and import the copy."); }
+
+            // A pipe or a device has no length either, and reading it might never end.
+            if (file.Length == 0) { throw new ModelStoreException($"{path} is empty, or no file. Is the download complete?"); }
 
             using var stream = new FileStream(file.FullName, FileMode.Open, FileAccess.Read, FileShare.Read);
             Copy(stream, path, target, files, cancellation);

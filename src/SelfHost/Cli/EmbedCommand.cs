@@ -44,6 +44,11 @@ internal static class EmbedCommand
         try { answer = await embedder.Embed(texts, purpose, stop); }
         // .NET puts the parameter's name behind the sentence, which says nothing here.
         catch (ArgumentException e) { throw new ProblemException(new Problem("embed.too-much", e.Message.Split(" (Parameter ")[0])); }
+        catch (TextEmbedderBusyException e)
+        {
+            settings.Terminal.Fail("embed.busy", e.Message);
+            return ExitCode.Unavailable;
+        }
 
         var info = answer.Embedder;
         if (settings.Terminal.Json)
@@ -73,10 +78,11 @@ internal static class EmbedCommand
 
     private static async Task<IReadOnlyList<string>> Lines(string file, CancellationToken stop)
     {
-        using var reader = file == "-" ? Console.In : new StreamReader(file);
+        // To open or read a pipe cannot be cancelled: it is left alone then, and ends with the process.
+        using var reader = await Task.Run(() => file == "-" ? new StreamReader(Console.OpenStandardInput()) : new StreamReader(file), stop).WaitAsync(stop);
         var all = new StringBuilder();
         var buffer = new char[BufferLength];
-        while (await reader.ReadAsync(buffer, stop) is > 0 and var read)
+        while (await Task.Run(() => reader.Read(buffer), stop).WaitAsync(stop) is > 0 and var read)
         {
             if (all.Length + read > TextLimits.TextBytes) { throw new ProblemException(new Problem("embed.too-much", $"{Terminal.Safe(file)} has more than {TextLimits.TextBytes} characters: embed it in parts.")); }
 

@@ -31,10 +31,13 @@ internal static class ModelsCommand
 
     private static async Task<int> Import(Settings settings, string source, string? given, bool dry, CancellationToken stop)
     {
-        var name = given ?? Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source))).ToLowerInvariant();
-        if (!ImportModelHandler.IsName(name)) { throw new ProblemException(new Problem("model.name", $"'{Terminal.Safe(name)}' is no name for a model: give one with --name, of a-z, 0-9, '.', '_' and '-'.")); }
+        if (source.Length == 0) { throw new ProblemException(new Problem("model.source", "The source is an empty name: give a directory or a zip.")); }
+
+        var name = given ?? NameOf(source);
+        if (ImportModelHandler.RefuseName(name) is { } wrong) { throw new ProblemException(wrong with { Detail = Terminal.Safe(wrong.Detail) + (given is null ? " --name gives it another one." : "") }); }
 
         await using var installation = await Installation.Open(settings, stop);
+        using var turn = await StoreOf(settings).TakeTurn(stop);
         StoredModel stored;
         try { stored = await Task.Run(() => StoreOf(settings).Import(source, keep: !dry, stop), stop); }
         catch (ModelStoreException e) { throw new ProblemException(new Problem("model.source", Terminal.Safe(e.Message))); }
@@ -56,6 +59,13 @@ internal static class ModelsCommand
 
         settings.Terminal.Say($"{(dry ? "Could import" : "Imported")} '{name}': {stored.Files.Count} files, {stored.Files.Sum(file => file.SizeBytes)} bytes, sha256 {stored.ContentHash}.", new JsonObject { ["name"] = name, ["contentHash"] = stored.ContentHash, ["dryRun"] = dry, ["files"] = Files(stored.Files) });
         return ExitCode.Done;
+    }
+
+    /// <summary>The folder's name whole, for "bge-small-en-v1.5" has no extension; a zip's without its.</summary>
+    private static string NameOf(string source)
+    {
+        var last = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source))).ToLowerInvariant();
+        return last.EndsWith(".zip", StringComparison.Ordinal) ? last[..^".zip".Length] : last;
     }
 
     private static async Task<int> List(Settings settings, CancellationToken stop)
@@ -106,6 +116,7 @@ internal static class ModelsCommand
     private static async Task<int> Remove(Settings settings, string name, CancellationToken stop)
     {
         await using var installation = await Installation.Open(settings, stop);
+        using var turn = await StoreOf(settings).TakeTurn(stop);
         var model = (await Models(installation, stop)).FirstOrDefault(one => one.Name == name);
         await installation.Node.Bus.Invoke(new RemoveModel(ModelLibraryId.Only, name, Installation.User), new InvokeOptions(settings.Tenant, null, Installation.User), stop);
         await DeleteUnnamed(installation, model!.ContentHash, stop);

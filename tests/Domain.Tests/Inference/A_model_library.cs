@@ -35,6 +35,7 @@ public class A_model_library
     [InlineData("a/b")]
     [InlineData("Mini")]
     [InlineData("a b")]
+    [InlineData("lexical-v1")]
     [InlineData("12345678901234567890123456789012345678901234567890123456789012345")]
     public void refuses_names_that_are_none(string name) => Assert.Equal("model.name", ImportModelHandler.Validate(Import with { Name = name }, null)?.Code);
 
@@ -54,6 +55,7 @@ public class A_model_library
         Assert.Empty(ModelLibrary.Create(aside).Models);
         var library = ModelLibrary.Create(Imported);
         Assert.Equal(library.Models, library.Apply(aside).Models);
+        Assert.Equal(aside, library.Apply(aside).LastSetAside);
     }
 
     [Fact]

@@ -27,6 +27,24 @@ public sealed class A_local_text_embedder : A_text_embedder
         Assert.Equal(document.Vectors.Single(), query.Vectors.Single());
     }
 
+    [Fact]
+    public async Task gives_no_vectors_that_are_no_numbers()
+    {
+        using var broken = RandomModel.WriteWhole();
+        var path = Path.Combine(broken.Path, "model.safetensors");
+        var weights = await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);
+
+        // The word embeddings come first: of w9 one value is no number.
+        var header = System.Text.Encoding.UTF8.GetString(weights, 8, (int)BitConverter.ToUInt64(weights));
+        var words = System.Text.Json.Nodes.JsonNode.Parse(header)!["embeddings.word_embeddings.weight"]!["data_offsets"]![0]!.GetValue<int>();
+        BitConverter.TryWriteBytes(weights.AsSpan(8 + (int)BitConverter.ToUInt64(weights) + words + (((9 * 64) + 3) * sizeof(float))), float.NaN);
+        await File.WriteAllBytesAsync(path, weights, TestContext.Current.CancellationToken);
+        await using var embedder = LocalTextEmbedder.Load(broken.Path, "broken", "00");
+        Assert.Single((await embedder.Embed(["w5"], TextPurpose.Document, TestContext.Current.CancellationToken)).Vectors);
+        var refused = await Assert.ThrowsAsync<UnusableModelException>(() => embedder.Embed(["w5", "w5 w9"], TextPurpose.Document, TestContext.Current.CancellationToken));
+        Assert.Contains("text 1", refused.Message, StringComparison.Ordinal);
+    }
+
     protected override ITextEmbedder Create() => LocalTextEmbedder.Load(_directory.Path, "mini", "0123456789abcdef");
 
     [Fact]

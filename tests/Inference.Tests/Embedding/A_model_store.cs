@@ -63,6 +63,51 @@ public sealed class A_model_store : IDisposable
     }
 
     [Fact]
+    public void follows_no_links_to_folders()
+    {
+        var elsewhere = Path.Combine(_root, "elsewhere");
+        Directory.Move(Path.Combine(_model.Path, "1_Pooling"), elsewhere);
+        Directory.CreateSymbolicLink(Path.Combine(_model.Path, "1_Pooling"), elsewhere);
+        Assert.Contains("cp -rL", Refused(_model.Path), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void waits_for_nothing_that_is_no_file()
+    {
+        var pipe = Path.Combine(_model.Path, "special_tokens_map.json");
+        using (var made = System.Diagnostics.Process.Start("mkfifo", pipe)) { made.WaitForExit(); }
+        Assert.Contains("special_tokens_map.json is empty, or no file", Refused(_model.Path), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void mends_a_model_that_is_imported_again()
+    {
+        var stored = Import(_model.Path);
+        File.WriteAllText(Path.Combine(stored.Folder, "config.json"), "{}");
+        File.WriteAllText(Path.Combine(stored.Folder, "extra.json"), "{}");
+        Assert.NotEmpty(Verify(stored));
+        Assert.Equal(stored.ContentHash, Import(_model.Path).ContentHash);
+        Assert.Empty(Verify(stored));
+        Assert.Equal([stored.ContentHash], Directory.GetFileSystemEntries(Path.Combine(_root, "models")).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public async Task is_changed_by_one_at_a_time_and_clears_up_what_a_killed_one_left()
+    {
+        var left = Directory.CreateDirectory(Path.Combine(_root, "models", ".incoming-0")).FullName;
+        var first = await Store.TakeTurn(TestContext.Current.CancellationToken);
+        Assert.False(Directory.Exists(left));
+        var second = Store.TakeTurn(TestContext.Current.CancellationToken);
+        using var impatient = new CancellationTokenSource();
+        var third = Store.TakeTurn(impatient.Token);
+        await impatient.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
+        Assert.False(second.IsCompleted);
+        first.Dispose();
+        (await second).Dispose();
+    }
+
+    [Fact]
     public void takes_a_path_once()
     {
         Assert.Contains("twice", Refused(Zip(name => name, ("config.json", "{}", 0))), StringComparison.Ordinal);
