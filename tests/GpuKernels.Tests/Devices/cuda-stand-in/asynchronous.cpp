@@ -229,6 +229,8 @@ void prefetch_bulk(Warp &w, const Op &op)
 // "fence.proxy.async": what ordinary instructions wrote is then there for asynchronous ones.
 void fence_proxy(Warp &w, const Op &) { if (w.group->check) w.group->check->proxy_fence(w); }
 
+void fence_products(Warp &w, const Op &) { if (w.group->check) w.group->check->product_fence(w); }
+
 // "wgmma.commit_group", "wgmma.wait_group": until then the products read shared memory.
 void commit_products(Warp &w, const Op &) { if (w.group->check) w.group->check->commit_products(w); }
 void wait_products(Warp &w, const Op &op) { if (w.group->check) w.group->check->wait_products(w, number(w, op)); }
@@ -358,7 +360,7 @@ void add_asynchronous_forms(std::vector<Form> &to)
     to.push_back({ "barrier.cluster.arrive.aligned", "", arrive_at_cluster, b, Kind::Together });
     to.push_back({ "barrier.cluster.wait.aligned", "", wait_for_cluster, b, Kind::Wait });
     to.push_back({ "cp.async.bulk.prefetch.L2.global", "aw", prefetch_bulk, g });
-    to.push_back({ "wgmma.fence.sync.aligned", "", nothing, b, Kind::Together });
+    to.push_back({ "wgmma.fence.sync.aligned", "", fence_products, b, Kind::Together });
     to.push_back({ "wgmma.commit_group.sync.aligned", "", commit_products, b, Kind::Together });
     to.push_back({ "wgmma.wait_group.sync.aligned", "i", wait_products, b, Kind::Together });
     products_of<8>(to), products_of<16>(to), products_of<32>(to), products_of<48>(to), products_of<64>(to), products_of<96>(to);

@@ -7,6 +7,8 @@ namespace ptx {
 
 namespace {
 
+bool is_group_product(const Op &op) { return op.counted == Class::Product && forms()[op.form].name[0] == 'w'; }
+
 void join(Clock &to, const Clock &from)
 {
     for (size_t i = 0; i < to.size(); i++) to[i] = std::max(to[i], from[i]);
@@ -32,6 +34,7 @@ Check::Check(const Launch &launch, const Allocations &allocations, uint32_t grou
       _unit(_kernel.narrowShared ? 1 : 4), _groupCells((_kernel.dynamicShared + launch.shared) / _unit + 1), _uses(3 * _warps), _cells((size_t)groups * _groupCells),
       _used(_cells.size() * _uses), _states(_warps), _agentClocks(_agents)
 {
+    _products = std::any_of(_kernel.ops.begin(), _kernel.ops.end(), is_group_product);
 }
 
 void Check::begin()
@@ -50,6 +53,7 @@ void Check::begin()
         _states[i].fenced.assign(_agents, 0);
         _states[i].some.assign(_agents, 0);
         _states[i].clock[i] = 1;
+        if (_products) _states[i].usable.assign(_kernel.registers, 1);
     }
 }
 
@@ -195,17 +199,17 @@ void Check::access(Warp &w, const Op &op, Space space, Access kind, const uint64
     });
 }
 
-// PTX ISA, "wgmma.mma_async": the registers of a product are not to be touched until it was waited for, except by further products that add to them.
+// PTX ISA, "wgmma.mma_async" and "wgmma.fence": the registers of a product are not to be touched until it was waited for, except by further products that add to
+// them, and what other instructions wrote there must be followed by a fence.
 void Check::registers(Warp &w, const Op &op)
 {
     WarpState &s = state(w);
-    bool product = op.counted == Class::Product && forms()[op.form].name[0] == 'w';
-    if (s.busy.empty() && !product) return;
     uint32_t here = (uint32_t)(&op - _kernel.ops.data());
     const Uses &uses = _kernel.uses[here];
-    if (product)
+    if (is_group_product(op))
     {
-        for (uint32_t r : uses.writes) s.busy[r] = { _agentClocks[products_of(self_of(w))], here };
+        for (uint32_t r : uses.listed) if (s.usable[r] > s.fences) find("fence", w, op, here, 0, "a product uses a register that no wgmma.fence has followed");
+        for (uint32_t r : uses.writes) s.busy[r] = { _agentClocks[products_of(self_of(w))], here }, s.usable[r] = 0;
         return;
     }
     auto busy = [&](uint32_t r) {
@@ -214,13 +218,18 @@ void Check::registers(Warp &w, const Op &op)
     };
     if (op.counted == Class::Move && uses.reads.size() == 1 && uses.writes.size() == 1)
     {
-        // The value's own name goes on with the copy.
+        // The value is the same one under another name.
         if (auto *of = busy(uses.reads[0])) s.busy[uses.writes[0]] = *of;
         else s.busy.erase(uses.writes[0]);
+        s.usable[uses.writes[0]] = s.usable[uses.reads[0]];
         return;
     }
-    for (uint32_t r : uses.reads) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "reads a register that a product adds to");
-    for (uint32_t r : uses.writes) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "writes a register that a product adds to");
+    if (!s.busy.empty())
+    {
+        for (uint32_t r : uses.reads) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "reads a register that a product adds to");
+        for (uint32_t r : uses.writes) if (auto *of = busy(r)) find("sums", w, op, of->second, 0, "writes a register that a product adds to");
+    }
+    for (uint32_t r : uses.writes) s.usable[r] = s.fences + 1;
 }
 
 void Check::product_reads(Warp &w, const Op &op, uint32_t address, uint32_t bytes)

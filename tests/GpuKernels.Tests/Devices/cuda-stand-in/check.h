@@ -5,6 +5,7 @@
 //   not written   shared memory is read that nothing has written
 //   groups        a group writes, not atomically, what another group of the same launch uses; a value that is there already is let pass
 //   sums          a product's registers are used before it was waited for; that they are moved to others is let pass, which the card's assembler removes
+//   fence         a product uses registers that other instructions wrote, without wgmma.fence in between
 //   unfinished    a group ends while copies to its shared memory are under way
 // Order is by vector clocks (happens-before, as in FastTrack by Flanagan and Freund, 2009): each warp has a clock, and so have its asynchronous copies, its
 // asynchronous products, and the bulk copies of each mbarrier, which are ordered before nobody until they were waited for. Lanes of one instruction that write
@@ -35,7 +36,8 @@ public:
 
     /// idle: lanes that write what is there already.
     void access(Warp &w, const Op &op, Space space, Access kind, const uint64_t *addresses, uint32_t bytes, uint32_t idle);
-    /// Before every instruction.
+    /// Before every instruction, in kernels with products of warpgroups.
+    bool follows_registers() const { return _products; }
     void registers(Warp &w, const Op &op);
     void product_reads(Warp &w, const Op &op, uint32_t address, uint32_t bytes);
 
@@ -48,6 +50,7 @@ public:
     void proxy_fence(Warp &w);
     void commit_copies(Warp &w);
     void wait_copies(Warp &w, uint32_t left);
+    void product_fence(Warp &w) { state(w).fences++; }
     void commit_products(Warp &w);
     void wait_products(Warp &w, uint32_t left);
     void bulk_copy(Warp &w, const Op &op, int lane, const Mbarrier &m, uint32_t address, uint32_t bytes);
@@ -71,6 +74,9 @@ private:
         std::vector<uint32_t> copies, products;
         /// Of registers in use by products: the time of the products, and which instruction's they are.
         std::map<uint32_t, std::pair<uint32_t, uint32_t>> busy;
+        /// Fences for products so far; and of each register how many there will have been when products may use it.
+        uint32_t fences = 0;
+        std::vector<uint32_t> usable;
     };
 
     struct Transfer { Clock pending, over, pendingFenced, overFenced; };
@@ -96,6 +102,7 @@ private:
     void global(Warp &w, const Op &op, Access kind, const uint64_t *addresses, uint32_t bytes, uint32_t idle);
 
     const Kernel &_kernel;
+    bool _products = false;
     const Allocations &_allocations;
     uint32_t _groupWarps, _warps, _agents, _unit, _groupCells, _uses, _launch = next_launch(), _generation = 0, _call = 0;
     std::vector<Cell> _cells;

@@ -198,6 +198,7 @@ private:
                     {
                         uint32_t reg = id(part, width_of(s[i]));
                         use(reg);
+                        if ((!written || both) && reg < _registers) uses.listed.push_back(reg);
                         list(reg, false);
                     }
                     i++;

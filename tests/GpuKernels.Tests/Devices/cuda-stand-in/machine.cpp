@@ -225,7 +225,7 @@ template <bool Counting> void Group::turn(Warp &w)
             count.issued++;
             count.lanes += (uint32_t)__builtin_popcount(mask);
         }
-        if (check) check->registers(w, op);
+        if (check && check->follows_registers()) check->registers(w, op);
         switch (op.kind)
         {
             case Kind::Plain:

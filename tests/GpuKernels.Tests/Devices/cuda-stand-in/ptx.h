@@ -70,8 +70,8 @@ struct Parameter { std::string name; uint32_t offset, bytes; };
 struct Constant { Width width; uint64_t bits; uint32_t at; };
 struct SpecialPlace { Special what; uint32_t at; };
 
-/// What an operation reads and writes, by the numbers of its registers as the PTX has them.
-struct Uses { std::vector<uint32_t> reads, writes; };
+/// What an operation reads and writes, by the numbers of its registers as the PTX has them; of what it reads, what stands in braces.
+struct Uses { std::vector<uint32_t> reads, writes, listed; };
 
 struct Kernel
 {

@@ -201,7 +201,7 @@ void checks()
         "wgmma.fence.sync.aligned; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {" + list + "}, %rd8, %rd9, %p6, 1, 1, 0, 0; wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; bar.sync 1; st.shared.u32 [%rd5], %r1;";
     finds("sums that are read at once", "sums", [&] { std::string text = product; return text.replace(text.find("wgmma.wait"), 0, "add.rn.f32 %f5, %f1, %f2; "); }(), 1, 128);
     passes("sums that are read when they are there", product + "add.rn.f32 %f5, %f1, %f2;", 1, 128);
-    each("a product of a warpgroup", product, { { "fence.proxy.async.shared::cta; ", "proxy" }, { "wgmma.wait_group.sync.aligned 0; ", "race" }, { "bar.sync 1; ", "race" }, { "bar.sync 0; ", "race" } }, 128);
+    each("a product of a warpgroup", product, { { "fence.proxy.async.shared::cta; ", "proxy" }, { "wgmma.fence.sync.aligned; ", "fence" }, { "wgmma.wait_group.sync.aligned 0; ", "race" }, { "bar.sync 1; ", "race" }, { "bar.sync 0; ", "race" } }, 128);
 
     // Group 0 copies to both groups' memory, twice: the second time when both have said that they are done with the first.
     const std::string both = "add.u32 %r16, %r4, 4096; @%p1 mbarrier.init.shared::cta.b64 [%r16], 1; @%p1 mbarrier.init.shared::cta.b64 [%r16+8], 4; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; mov.u16 %h1, 3; mov.u32 %r19, %cluster_ctarank; setp.eq.u32 %p4, %r19, 0; and.pred %p5, %p1, %p4; "
