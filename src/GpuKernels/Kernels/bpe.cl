@@ -291,6 +291,8 @@ __kernel GROUP_SIZE(GROUP) void look_up(__global const uchar *bytes, uint count,
 #define MERGE_GROUP 64
 #define LANES 8
 #define SYMBOLS 64
+// The four pieces of a warp begin eight banks apart.
+#define PITCH (SYMBOLS + 8)
 #define PIECES (MERGE_GROUP / LANES)
 #define NO_RANK 0xFFFFFFFFu
 
@@ -311,16 +313,16 @@ __kernel GROUP_SIZE(MERGE_GROUP) void merge_pieces(__global const uchar *bytes, 
     __global const uint *byteIds, __global const ulong *slots, uint mask, int shift, ulong multiplier, __global const uint *merged,
     __global uint *found, __global uint *counts)
 {
-    __local uint symbols[PIECES * SYMBOLS];
-    __local uint keys[PIECES * SYMBOLS];
+    __local uint symbols[PIECES * PITCH];
+    __local uint keys[PIECES * PITCH];
     __local uint sizes[PIECES];
     SCRATCH(scratch, MERGE_GROUP);
     int lane = LOCAL_ID % LANES;
     uint piece = (uint)GROUP_X * PIECES + LOCAL_ID / LANES;
     uint at = piece < pieces ? misses[piece] : 0u;
     uint length = piece < pieces ? lengths[at] : 0u;
-    __local uint *symbol = symbols + LOCAL_ID / LANES * SYMBOLS;
-    __local uint *key = keys + LOCAL_ID / LANES * SYMBOLS;
+    __local uint *symbol = symbols + LOCAL_ID / LANES * PITCH;
+    __local uint *key = keys + LOCAL_ID / LANES * PITCH;
     if (lane == 0) { sizes[LOCAL_ID / LANES] = length; }
     for (uint i = lane; i < length; i += LANES) { symbol[i] = byteIds[bytes[at + i]]; }
     BARRIER();

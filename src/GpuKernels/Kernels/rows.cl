@@ -30,8 +30,9 @@ FORCE_INLINE void normalise_row(float *low, float *high, const int pairs, int n,
         int column = 2 * (lane + i * WARP);
         if (there && column < n)
         {
-            *(__global uint *)(out + column) = pack_bf16(
-                fused(low[i] * factor, gamma[column], beta[column]), fused(high[i] * factor, gamma[column + 1], beta[column + 1]));
+            float2 scale = *(__global const float2 *)(gamma + column);
+            float2 shift = *(__global const float2 *)(beta + column);
+            *(__global uint *)(out + column) = pack_bf16(fused(low[i] * factor, scale.x, shift.x), fused(high[i] * factor, scale.y, shift.y));
         }
     }
 }
