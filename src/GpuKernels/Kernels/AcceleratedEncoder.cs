@@ -38,7 +38,7 @@ internal sealed class AcceleratedEncoder : IDisposable
                 using var file = weights();
                 var encoder = new DeviceEncoder(accelerator, cpu.Config, file);
                 try { Compare(cpu, encoder, accelerator.Info); }
-                catch (DeviceException e) when (e.Failure != DeviceFailure.Silent)
+                catch (Exception e) when (e is not DeviceException { Failure: DeviceFailure.Silent })
                 {
                     encoder.Dispose();
                     throw;
