@@ -34,7 +34,7 @@ internal static class BytePairKernels
             {
                 var end = pattern.End(text, start);
                 if (end - start <= launch.Int(5)) { lengths[first + start] = (ushort)(end - start); }
-                else { TokenKernels.Leave(launch.Buffer<uint>(7), (uint)(first + start)); }
+                else { TokenKernels.LeaveAt(launch.Buffer<uint>(7), (uint)(first + start)); }
 
                 start = end;
             }

@@ -31,7 +31,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     private readonly TokenSink _sink = new();
 
     public DeviceBytePair(Accelerator accelerator, BytePairVocabulary vocabulary, SplitPattern pattern, TokenTree added, bool addPrefixSpace)
-        : base(accelerator)
+        : base(accelerator, added)
     {
         (_added, _addPrefixSpace) = (added, addPrefixSpace);
         try
@@ -55,6 +55,10 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         }
     }
 
+    protected override TileShape Shape => default;
+
+    protected override void Tokenise(in TileWork work, int firstTile, int tiles) => throw new NotSupportedException();
+
     public override void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch)
     {
         // What is left to the CPU is an empty text here.
@@ -71,7 +75,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     }
 
     /// <summary>As the base has it, of a batch that <see cref="Lay"/> laid.</summary>
-    public override DeviceTokens Run(TextBatch batch)
+    public override DeviceTokens Run(TextBatch batch, bool isThere = false)
     {
         if (batch.Separator != Separator && batch.Texts > 0) { throw new ArgumentException("The batch was not laid by this tokeniser.", nameof(batch)); }
 

@@ -11,21 +11,39 @@ internal static class TokenKernels
     /// <summary>How many places can be named of those that a device leaves to the CPU (shim.h); with more, all texts are.</summary>
     public const int Left = 1023;
 
+    /// <summary>A text's flag: the CPU tokenises it.</summary>
+    public const uint Leave = 1;
+
+    /// <summary>A text's flag: it has a byte with which an added token begins.</summary>
+    public const uint Suspect = 2;
+
     public static readonly KernelModule Module = new(
         "tokens",
         ("scan_totals", ScanTotals),
         ("count_tokens", CountTokens),
         ("scatter", Scatter),
-        ("text_offsets", TextOffsets));
+        ("text_offsets", TextOffsets),
+        ("texts_of_tiles", TextsOfTiles),
+        ("place_tiles", PlaceTiles));
 
     public static int Groups(int items) => (items + Group - 1) / Group;
 
     /// <summary>What `leave` of shim.h does.</summary>
-    public static void Leave(Span<uint> left, uint at)
+    public static void LeaveAt(Span<uint> left, uint at)
     {
         if (left[0] < Left) { left[1 + (int)left[0]] = at; }
 
         left[0]++;
+    }
+
+    /// <summary>Flags the text of a byte, and behind the flags and their texts' count that there is one.</summary>
+    public static void Flag(Span<uint> flags, ReadOnlySpan<int> starts, int at, uint flag)
+    {
+        var text = starts.Length - 1;
+        while (text > 0 && starts[text] > at) { text--; }
+
+        flags[text] |= flag;
+        flags[starts.Length + 1] = 1;
     }
 
     private static void ScanTotals(CpuLaunch launch)
@@ -62,5 +80,49 @@ internal static class TokenKernels
             var at = text < texts ? (int)launch.Buffer<uint>(0)[text] : launch.Int(2);
             launch.Buffer<uint>(6)[text] = at < launch.Int(2) ? launch.Buffer<uint>(3)[at] : launch.Buffer<uint>(4)[launch.Int(5)];
         }
+    }
+
+    private static void TextsOfTiles(CpuLaunch launch)
+    {
+        var starts = launch.Buffer<int>(0)[..launch.Int(1)];
+        for (var tile = 0; tile < launch.Int(2); tile++)
+        {
+            var first = 0;
+            while (first < starts.Length && starts[first] < (tile * launch.Int(3)) - launch.Int(4)) { first++; }
+
+            launch.Buffer<int>(5)[tile] = first;
+        }
+    }
+
+    private static void PlaceTiles(CpuLaunch launch)
+    {
+        var (count, firstTile, tileBytes, isLast) = (launch.Int(2), launch.Int(3), launch.Int(5), launch.Int(3) + launch.Grid.X == launch.Int(4));
+        var texts = launch.Int(8);
+        var starts = launch.Buffer<int>(7)[..texts];
+        var totals = launch.Buffer<int>(11);
+        var offsets = launch.Buffer<int>(14);
+        var to = totals[launch.Int(12)];
+        for (var tile = 0; tile < launch.Grid.X; tile++)
+        {
+            var from = (firstTile + tile) * tileBytes;
+            var own = launch.Buffer<int>(1)[tile];
+            for (var text = 0; text < texts; text++)
+            {
+                if (starts[text] >= from && starts[text] < from + tileBytes && starts[text] < count) { offsets[text] = to + launch.Buffer<int>(10)[text]; }
+            }
+
+            launch.Buffer<uint>(0).Slice(tile * launch.Int(6), own).CopyTo(launch.Buffer<uint>(13)[to..]);
+            to += own;
+        }
+
+        totals[launch.Int(12) + 1] = to;
+        if (!isLast) { return; }
+
+        for (var text = 0; text <= texts; text++)
+        {
+            if (text == texts || starts[text] >= count) { offsets[text] = to; }
+        }
+
+        launch.Buffer<int>(15)[texts] = to;
     }
 }

@@ -18,34 +18,9 @@ internal static class WordPieceKernels
     /// <summary>Places of a tile's tokens: its bytes and those that its last word may take beyond.</summary>
     public const int Span = 4064;
 
-    /// <summary>Bytes beyond a tile that are read with it: to the end of the last character that begins in its window.</summary>
-    public const int ReadBeyond = Span - Tile + 16;
-
-    /// <summary>A text's flag: the CPU tokenises it.</summary>
-    public const uint Leave = 1;
-
-    /// <summary>A text's flag: it has a byte with which an added token begins.</summary>
-    public const uint Suspect = 2;
-
     public static readonly KernelModule Module = new(
         "wordpiece",
-        ("texts_of_tiles", TextsOfTiles),
-        ("tokenise_tiles", TokeniseTiles),
-        ("place_tiles", PlaceTiles));
-
-    public static int Tiles(int bytes) => (bytes + Tile - 1) / Tile;
-
-    private static void TextsOfTiles(CpuLaunch launch)
-    {
-        var starts = launch.Buffer<int>(0)[..launch.Int(1)];
-        for (var tile = 0; tile < launch.Int(2); tile++)
-        {
-            var first = 0;
-            while (first < starts.Length && starts[first] < (tile * Tile) - History) { first++; }
-
-            launch.Buffer<int>(3)[tile] = first;
-        }
-    }
+        ("tokenise_tiles", TokeniseTiles));
 
     private static void TokeniseTiles(CpuLaunch launch)
     {
@@ -71,7 +46,7 @@ internal static class WordPieceKernels
             if (starts.BinarySearch(at) >= 0) { within = false; }
             else if (within is null && at >= tile)
             {
-                Flag(flags, starts, tile, Leave);
+                TokenKernels.Flag(flags, starts, tile, TokenKernels.Leave);
                 within = false;
             }
 
@@ -86,8 +61,8 @@ internal static class WordPieceKernels
                 : launch.Buffer<uint>(7)[(launch.Buffer<ushort>(6)[rune.Value >> 8] * 256) + (rune.Value & 255)];
             if (at >= tile && at < tile + Tile)
             {
-                if ((entry & BertCharacters.Special) != 0) { Flag(flags, starts, at, Leave); }
-                if ((launch.Buffer<uint>(16)[text[at] / 32] >> text[at] % 32 & 1) != 0) { Flag(flags, starts, at, Suspect); }
+                if ((entry & BertCharacters.Special) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
+                if ((launch.Buffer<uint>(16)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
             }
 
             var normal = (entry & BertCharacters.Kept) != 0 ? rest[..bytes] : launch.Buffer<byte>(8).Slice((int)(entry & 0x3F_FFFF), (int)(entry >> 22 & 15));
@@ -126,7 +101,7 @@ internal static class WordPieceKernels
 
             var word = words[i].Bytes;
             var isLong = word.Count(value => (value & 0xC0) != 0x80) > launch.Int(14);
-            if (isCut && i == words.Count - 1 && !isLong) { Flag(flags, starts, tile + home, Leave); }
+            if (isCut && i == words.Count - 1 && !isLong) { TokenKernels.Flag(flags, starts, tile + home, TokenKernels.Leave); }
 
             var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, launch.Buffer<uint>(11), (uint)launch.Int(13));
             foreach (var token in tokens ?? [(uint)launch.Int(15)]) { ids[made++] = token; }
@@ -159,45 +134,5 @@ internal static class WordPieceKernels
         }
 
         return tokens;
-    }
-
-    private static void Flag(Span<uint> flags, ReadOnlySpan<int> starts, int at, uint flag)
-    {
-        var text = starts.Length - 1;
-        while (text > 0 && starts[text] > at) { text--; }
-
-        flags[text] |= flag;
-        flags[starts.Length + 1] = 1;
-    }
-
-    private static void PlaceTiles(CpuLaunch launch)
-    {
-        var (count, firstTile, isLast) = (launch.Int(2), launch.Int(3), launch.Int(3) + launch.Grid.X == launch.Int(4));
-        var texts = launch.Int(6);
-        var totals = launch.Buffer<int>(9);
-        var to = totals[launch.Int(10)];
-        for (var tile = 0; tile < launch.Grid.X; tile++)
-        {
-            var from = (firstTile + tile) * Tile;
-            var own = launch.Buffer<int>(1)[tile];
-            for (var text = 0; text < texts; text++)
-            {
-                var start = launch.Buffer<int>(5)[text];
-                if (start >= from && start < from + Tile && start < count) { launch.Buffer<int>(12)[text] = to + launch.Buffer<int>(8)[text]; }
-            }
-
-            launch.Buffer<uint>(0).Slice(tile * Span, own).CopyTo(launch.Buffer<uint>(11)[to..]);
-            to += own;
-        }
-
-        totals[launch.Int(10) + 1] = to;
-        if (!isLast) { return; }
-
-        for (var text = 0; text <= texts; text++)
-        {
-            if (text == texts || launch.Buffer<int>(5)[text] >= count) { launch.Buffer<int>(12)[text] = to; }
-        }
-
-        launch.Buffer<int>(13)[texts] = to;
     }
 }

@@ -159,23 +159,6 @@ FORCE_INLINE int find_whole(__local const uint *normal, uint place, uint length,
     return -1;
 }
 
-// firsts[tile]: the first text that begins in the tile's window or later.
-__kernel GROUP_SIZE(GROUP) void texts_of_tiles(__global const uint *starts, uint texts, uint tiles, __global uint *firsts)
-{
-    uint tile = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (tile >= tiles) { return; }
-    int from = (int)(tile * TILE) - HISTORY;
-    uint first = 0;
-    uint end = texts;
-    while (first < end)
-    {
-        uint middle = first + (end - first) / 2;
-        if ((int)starts[middle] < from) { first = middle + 1; }
-        else { end = middle; }
-    }
-    firsts[tile] = first;
-}
-
 // Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
 // text has as many bytes behind it as make it a multiple of 16; steps: a double array of nodes, each with the node that it comes from, its base, to which a byte
 // is added, and the id + 1 of the token that is spelled there (0: none); goOn: the node of what continuing tokens begin with, or -1, and its base; suspects:
@@ -445,33 +428,4 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         if (home & 16) { below >>= 16; }
         before[i] = numbers[home / 16] + (uint)ones(below & 0xFFFFu);
     }
-}
-
-// The ids of tiles behind those of the tiles before: totals[0] of them are of launches before this one, totals[1] becomes what is there after it. offsets[t]:
-// where the ids of text t begin;
-// with the last tile also those of texts without a byte at the end, and at offsets[texts] and flags[texts] how many ids there are.
-__kernel GROUP_SIZE(GROUP) void place_tiles(__global const uint *slots, __global const uint *counts, uint count, uint firstTile, uint tiles, __global const uint *starts,
-    uint texts, __global const uint *firsts, __global const uint *before, __global uint *totals, uint launch, __global uint *ids, __global uint *offsets, __global uint *flags)
-{
-    __local uint sums[GROUP];
-    uint tile = (uint)GROUP_X;
-    uint sum = 0;
-    for (uint i = LOCAL_ID; i < tile; i += GROUP) { sum += counts[i]; }
-    uint base;
-    before_in_group(sum, &base, sums, GROUP);
-    base += totals[launch];
-    uint own = counts[tile];
-    __global const uint *slot = slots + (ulong)tile * SPAN;
-    for (uint i = LOCAL_ID; i < own; i += GROUP) { ids[base + i] = slot[i]; }
-    if (LOCAL_ID == 0 && tile + 1 == (uint)GROUPS_X) { totals[launch + 1] = base + own; }
-
-    uint from = (firstTile + tile) * TILE;
-    int isLast = firstTile + tile + 1 == tiles;
-    for (uint i = firsts[firstTile + tile] + LOCAL_ID; i <= texts; i += GROUP)
-    {
-        uint start = i < texts ? starts[i] : count;
-        if (!isLast && start >= from + TILE) { break; }
-        if (start >= from) { offsets[i] = base + (start < count ? before[i] : own); }
-    }
-    if (isLast && LOCAL_ID == 0) { flags[texts] = base + own; }
 }
