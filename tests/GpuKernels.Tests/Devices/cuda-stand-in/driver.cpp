@@ -1,6 +1,6 @@
 // A libcuda.so.1 that does CUDA's driver interface without a card: modules are parsed from PTX, and kernels are run by interpreting it. Streams do everything
 // at once. Calls that need a context fail without one, and all fail after a launch has, as the driver's do.
-//   STANDIN_CAPABILITY=90   the compute capability (80)
+//   STANDIN_CAPABILITY=90   the compute capability (90)
 //   STANDIN_VERSION=12040   the CUDA version of the driver
 //   STANDIN_COUNT=1         what each kernel did, on stderr at the end; 2: the lines with conflicts of banks or with sectors in vain as well
 //   STANDIN_CHECK=1         races and what else the checker looks for (check.h), each finding a line on stderr

@@ -475,7 +475,7 @@ Options::Options()
     count = number("STANDIN_COUNT", 0) > 0;
     lines = number("STANDIN_COUNT", 0) > 1;
     check = number("STANDIN_CHECK", 0) > 0;
-    capability = (int)number("STANDIN_CAPABILITY", 80);
+    capability = (int)number("STANDIN_CAPABILITY", 90);
     threads = count || check ? 1 : (int)number("STANDIN_THREADS", 2);
     failAfter = number("STANDIN_FAIL_AFTER", -1);
     if (const char *left = std::getenv("STANDIN_WITHOUT")) without = left;
