@@ -63,8 +63,10 @@ function graph(c, fused) {
 
   const words = apply("Gather", [constant("embeddings.word_embeddings.weight", [c.vocabulary, H], tensor("embeddings.word_embeddings.weight", c.vocabulary * H, 2)), "ids"]);
   const places = apply("Gather", [constant("embeddings.position_embeddings.weight", [c.positions, H], tensor("embeddings.position_embeddings.weight", c.positions * H, 1)), "positions"]);
-  const segment = constant("segment", [H], tensor("embeddings.token_type_embeddings.weight", c.types * H, 1).slice(0, H));
-  let x = norm(apply("Add", [apply("Add", [words, places]), segment]), "embeddings.LayerNorm");
+  const typed = (sum) => c.types ? apply("Add", [sum, constant("segment", [H], tensor("embeddings.token_type_embeddings.weight", c.types * H, 1).slice(0, H))]) : sum;
+  let x = norm(typed(apply("Add", [words, places])), "embeddings.LayerNorm");
+  // [heads, tokens, tokens]: MPNet's bias of a query's and a key's distance, gathered by the buckets that the caller computes.
+  const bias = c.buckets ? apply("Transpose", [apply("Gather", [constant("encoder.relative_attention_bias.weight", [c.buckets, c.heads], tensor("encoder.relative_attention_bias.weight", c.buckets * c.heads, 2)), "buckets"])], { perm: [2, 0, 1] }) : null;
   for (let layer = 0; layer < c.layers; layer++) {
     const at = (name) => `encoder.layer.${layer}.${name}`;
     let context;
@@ -79,7 +81,7 @@ function graph(c, fused) {
     } else {
       const heads = (part, perm) => apply("Transpose", [apply("Reshape", [linear(x, at(`attention.self.${part}`), H, H), shape(0, 0, c.heads, D)])], { perm });
       const scores = apply("Div", [apply("MatMul", [heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1])]), scalar(Math.sqrt(D))]);
-      context = apply("Reshape", [apply("Transpose", [apply("MatMul", [apply("Softmax", [scores], { axis: -1 }), heads("value", [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] }), shape(0, 0, H)]);
+      context = apply("Reshape", [apply("Transpose", [apply("MatMul", [apply("Softmax", [bias ? apply("Add", [scores, bias]) : scores], { axis: -1 }), heads("value", [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] }), shape(0, 0, H)]);
     }
     x = skipNorm(linear(context, at("attention.output.dense"), H, H), x, at("attention.output.LayerNorm"));
     const middle = fused && !c.tanh
@@ -88,7 +90,7 @@ function graph(c, fused) {
     x = skipNorm(linear(middle, at("output.dense"), H, c.intermediate), x, at("output.LayerNorm"));
   }
   parts.push(node("Identity", [x], "states"));
-  const body = Buffer.concat([...parts, bytes(2, "encoder"), ...weights, value(11, "ids", 7, ["b", "s"]), value(11, "positions", 7, ["b", "s"]), value(12, "states", 1, ["b", "s", "h"])]);
+  const body = Buffer.concat([...parts, bytes(2, "encoder"), ...weights, value(11, "ids", 7, ["b", "s"]), value(11, "positions", 7, ["b", "s"]), ...(c.buckets ? [value(11, "buckets", 7, ["s", "s"])] : []), value(12, "states", 1, ["b", "s", "h"])]);
   const opset = (domain, version) => bytes(8, Buffer.concat([bytes(1, domain), number(2, version)]));
   return Buffer.concat([number(1, 8), bytes(7, body), opset("", 17), opset("com.microsoft", 1)]);
 }
@@ -100,6 +102,15 @@ const int64 = (values, dims) => new ort.Tensor("int64", BigInt64Array.from(value
 const models = {
   bert: { layers: 2, hidden: 64, heads: 4, intermediate: 256, vocabulary: 512, positions: 80, types: 2, epsilon: 1e-12, spread: 0.5, first: 0, padding: -1 },
   roberta: { layers: 2, hidden: 72, heads: 3, intermediate: 132, vocabulary: 512, positions: 82, types: 1, epsilon: 1e-5, spread: 0.5, first: 2, padding: 1, tanh: true },
+  distilbert: { layers: 2, hidden: 64, heads: 4, intermediate: 256, vocabulary: 512, positions: 80, types: 0, epsilon: 1e-12, spread: 0.5, first: 0, padding: -1 },
+  mpnet: { layers: 2, hidden: 72, heads: 3, intermediate: 132, vocabulary: 512, positions: 182, types: 0, epsilon: 1e-5, spread: 0.5, first: 2, padding: 1, buckets: 32 },
+};
+
+// T5's buckets (Raffel et al. 2019) by their borders: 8 of one distance each, then each is half a power of two wide, up to 128.
+const bucket = (distance) => {
+  const borders = [8, 8 * Math.SQRT2, 16, 16 * Math.SQRT2, 32, 32 * Math.SQRT2, 64, 64 * Math.SQRT2];
+  const size = Math.abs(distance), within = size < 8 ? size : 7 + borders.filter((border) => border <= size).length;
+  return within + (distance > 0 ? 16 : 0);
 };
 
 if (mode === "golden") {
@@ -107,14 +118,15 @@ if (mode === "golden") {
   for (const [name, c] of Object.entries(models)) {
     const run = await session(c, false);
     golden[name] = [];
-    for (const tokens of [1, 7, 33, 80]) {
+    for (const tokens of [1, 7, 33, ...(c.buckets ? [180] : [80])]) {
       const draws = tensor(`ids ${tokens}`, tokens, 1, 0.5);
       const ids = Array.from(draws, (v) => 2 + Math.floor(v * (c.vocabulary - 2)));
       // In RoBERTa's counting a padding token in the text takes the padding's position.
       if (tokens === 33 && c.padding >= 0) { ids[5] = c.padding; }
       let count = 0;
       const positions = ids.map((id) => (id === c.padding ? c.padding : c.first + count++));
-      const { states } = await run.run({ ids: int64(ids, [1, tokens]), positions: int64(positions, [1, tokens]) });
+      const buckets = c.buckets ? { buckets: int64(ids.flatMap((_, query) => ids.map((_, key) => bucket(key - query))), [tokens, tokens]) } : {};
+      const { states } = await run.run({ ids: int64(ids, [1, tokens]), positions: int64(positions, [1, tokens]), ...buckets });
       const row = (t) => Array.from(states.data.subarray(t * c.hidden, (t + 1) * c.hidden), (v) => Number(v.toPrecision(7)));
       const mean = Array.from({ length: c.hidden }, (_, i) => { let sum = 0; for (let t = 0; t < tokens; t++) { sum += states.data[t * c.hidden + i]; } return Number((sum / tokens).toPrecision(7)); });
       golden[name].push({ ids, rows: Object.fromEntries([...new Set([0, tokens >> 1, tokens - 1])].map((t) => [t, row(t)])), mean });

@@ -50,6 +50,7 @@ public sealed class EmbeddingModel : IDisposable
     private readonly TransformerEncoder? _encoder;
     private readonly AcceleratedEncoder? _accelerated;
     private readonly StaticEmbedding? _static;
+    private readonly DenseLayer[] _dense;
     private readonly int? _unknown;
     private readonly int _threads;
     private readonly bool _normalise;
@@ -57,9 +58,9 @@ public sealed class EmbeddingModel : IDisposable
     private int _users;
     private bool _disposed;
 
-    private EmbeddingModel(SentenceTransformer layout, Tokeniser tokeniser, TransformerEncoder? encoder, StaticEmbedding? @static, int? unknown, EmbeddingModelOptions options)
+    private EmbeddingModel(SentenceTransformer layout, Tokeniser tokeniser, TransformerEncoder? encoder, StaticEmbedding? @static, DenseLayer[] dense, int? unknown, EmbeddingModelOptions options)
     {
-        (_layout, _tokeniser, _encoder, _static, _unknown) = (layout, tokeniser, encoder, @static, unknown);
+        (_layout, _tokeniser, _encoder, _static, _dense, _unknown) = (layout, tokeniser, encoder, @static, dense, unknown);
         _normalise = layout.Normalise || options.UnitLength;
         _threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
 
@@ -67,7 +68,7 @@ public sealed class EmbeddingModel : IDisposable
         _encode = encoder is null
             ? new EncodeOptions(AddSpecialTokens: false)
             : new EncodeOptions(Truncation: new Truncation(layout.MaxTokens!.Value, TruncationStrategy.LongestFirst, 0, tokeniser.Defaults.Truncation?.Side ?? Side.Right));
-        Dimension = options.Dimension ?? Width;
+        Dimension = options.Dimension ?? (layout.Dense is [.., var last] ? last.Outputs : Width);
         if (encoder is not null && options is { Device: { } device, Precision: not WeightPrecision.Int8 } && DeviceEncoder.Pooling(layout.Pooling) is not null)
         {
             _accelerated = new AcceleratedEncoder(
@@ -89,7 +90,7 @@ public sealed class EmbeddingModel : IDisposable
     public bool IsStatic => _static is not null;
 
     /// <summary>What the weights take of this machine's memory, mapped ones included; a device has its own beside them.</summary>
-    public long Bytes => _encoder?.Bytes ?? _static!.Bytes;
+    public long Bytes => (_encoder?.Bytes ?? _static!.Bytes) + DenseBytes(_layout);
 
     /// <summary>What an encoder's linear layers take in memory; 0 with a static embedding.</summary>
     internal long WeightBytes => _encoder?.WeightBytes ?? 0;
@@ -111,6 +112,7 @@ public sealed class EmbeddingModel : IDisposable
         var file = Safetensors.Open(directory, layout.WeightsFile);
         TransformerEncoder? encoder = null;
         StaticEmbedding? @static = null;
+        var dense = new List<DenseLayer>();
         try
         {
             if (layout.Encoder is { } config) { encoder = new TransformerEncoder(config, file, options.Precision); }
@@ -121,14 +123,21 @@ public sealed class EmbeddingModel : IDisposable
 
             var (rows, width) = encoder is null ? (@static!.Tokens, @static.Dimension) : (encoder.Config.Vocabulary, encoder.Config.HiddenSize);
             if (tokeniser.IdLimit > rows) { throw new UnusableModelException(layout.TokeniserFile, $"has ids up to {tokeniser.IdLimit - 1}, and the model has vectors for {rows} tokens only. Do they belong together?"); }
+            foreach (var layer in layout.Dense)
+            {
+                dense.Add(new DenseLayer(directory, layer));
+                width = layer.Outputs;
+            }
+
             if (options.Dimension is { } wanted && (wanted < 1 || wanted > width)) { throw new ArgumentOutOfRangeException(nameof(options), wanted, $"The model's vectors have {width} values; 1 to {width} of them can be kept."); }
 
-            return new EmbeddingModel(layout, tokeniser, encoder, @static, encoder is null ? Unknown(layout, tokeniser) : null, options);
+            return new EmbeddingModel(layout, tokeniser, encoder, @static, [.. dense], encoder is null ? Unknown(layout, tokeniser) : null, options);
         }
         catch
         {
             encoder?.Dispose();
             @static?.Dispose();
+            foreach (var layer in dense) { layer.Dispose(); }
             file.Dispose();
             throw;
         }
@@ -140,7 +149,7 @@ public sealed class EmbeddingModel : IDisposable
     {
         var layout = SentenceTransformer.Read(directory);
         using var file = Safetensors.Open(directory, layout.WeightsFile);
-        return layout.Encoder is { } config ? TransformerEncoder.BytesOf(config, file, precision) : StaticEmbedding.BytesOf(file);
+        return (layout.Encoder is { } config ? TransformerEncoder.BytesOf(config, file, precision) : StaticEmbedding.BytesOf(file)) + DenseBytes(layout);
     }
 
     /// <returns>As many vectors as texts, in their order. A text without tokens has a vector of zeros.</returns>
@@ -252,8 +261,12 @@ public sealed class EmbeddingModel : IDisposable
         }, cancellation);
     }
 
+    private static long DenseBytes(SentenceTransformer layout) => layout.Dense.Sum(DenseLayer.BytesOf);
+
     private void Finish(ReadOnlySpan<float> whole, Span<float> vector)
     {
+        foreach (var layer in _dense) { whole = layer.Apply(whole); }
+
         whole[..vector.Length].CopyTo(vector);
         if (_normalise) { Pooling.Normalise(vector); }
     }
@@ -310,5 +323,6 @@ public sealed class EmbeddingModel : IDisposable
         _accelerated?.Dispose();
         _encoder?.Dispose();
         _static?.Dispose();
+        foreach (var layer in _dense) { layer.Dispose(); }
     }
 }

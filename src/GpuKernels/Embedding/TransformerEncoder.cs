@@ -6,7 +6,7 @@ using Platform.GpuKernels.Embedding.Numerics;
 namespace Platform.GpuKernels.Embedding;
 
 /// <summary>
-/// The encoder of the BERT family (Devlin et al. 2018, RoBERTa's positions where the model has them): post-norm layers of self-attention and
+/// The encoder of the BERT family (Devlin et al. 2018, with RoBERTa's positions or MPNet's relative ones where the model has them): post-norm layers of self-attention and
 /// a feed-forward network. Sequences are packed one behind the other without padding. A sequence's result depends on nothing else in
 /// the batch, to the bit. Safe for several threads.
 /// </summary>
@@ -25,6 +25,9 @@ internal sealed unsafe class TransformerEncoder : IDisposable
     private readonly ConcurrentBag<Workspace> _idle = [];
     private readonly Tensor _words;
     private readonly NativeBuffer<float> _positions;
+
+    // MPNet's, for each head that of every distance from a query to a key, from the greatest before it to the greatest behind it.
+    private readonly NativeBuffer<float>? _positionBias;
     private readonly Norm _embeddingNorm;
     private readonly Layer[] _layers;
 
@@ -34,12 +37,13 @@ internal sealed unsafe class TransformerEncoder : IDisposable
         (Config, _file, _kernels) = (config, file, kernels ?? CpuKernels.Widest);
         Stride = CpuKernels.Stride(config.HiddenSize);
 
-        _prefix = PrefixOf(file);
-        _words = Get("embeddings.word_embeddings.weight", config.Vocabulary, config.HiddenSize);
+        _prefix = EncoderTensors.PrefixOf(file);
+        _words = Get(EncoderTensors.Words, config.Vocabulary, config.HiddenSize);
         _positions = new NativeBuffer<float>((long)config.Positions * Stride);
         var segment = new float[config.HiddenSize];
-        Get("embeddings.token_type_embeddings.weight", config.TokenTypes, config.HiddenSize).CopyTo(0, segment);
-        var positions = Get("embeddings.position_embeddings.weight", config.Positions, config.HiddenSize);
+        if (config.TokenTypes > 0) { Get(EncoderTensors.TokenTypes, config.TokenTypes, config.HiddenSize).CopyTo(0, segment); }
+
+        var positions = Get(EncoderTensors.Positions, config.Positions, config.HiddenSize);
         for (var position = 0; position < config.Positions; position++)
         {
             // All tokens are of segment 0, so its embedding goes into the positions'.
@@ -48,9 +52,11 @@ internal sealed unsafe class TransformerEncoder : IDisposable
             for (var i = 0; i < row.Length; i++) { row[i] += segment[i]; }
         }
 
-        _embeddingNorm = ReadNorm("embeddings.LayerNorm");
+        _embeddingNorm = ReadNorm(EncoderTensors.EmbeddingNorm);
+        if (config.HasPositionBias) { _positionBias = ReadPositionBias(); }
+
         _layers = new Layer[config.Layers];
-        try { Parallel.For(0, config.Layers, layer => _layers[layer] = ReadLayer($"encoder.layer.{layer}.", precision)); }
+        try { Parallel.For(0, config.Layers, layer => _layers[layer] = ReadLayer($"{config.Tensors.Layer}{layer}.", precision)); }
         catch (AggregateException error) { ExceptionDispatchInfo.Throw(error.InnerExceptions[0]); }
     }
 
@@ -60,7 +66,7 @@ internal sealed unsafe class TransformerEncoder : IDisposable
     public long WeightBytes => _owned.OfType<PackedMatrix>().Sum(matrix => matrix.Bytes);
 
     /// <summary>What all weights take: those that are packed, and the word embeddings, which stay in the mapped file.</summary>
-    public long Bytes => WeightBytes + (sizeof(float) * (_positions.Length + _owned.OfType<NativeBuffer<float>>().Sum(norm => norm.Length))) + _words.SizeBytes;
+    public long Bytes => WeightBytes + (sizeof(float) * (_positions.Length + (_positionBias?.Length ?? 0) + _owned.OfType<NativeBuffer<float>>().Sum(norm => norm.Length))) + _words.SizeBytes;
 
     /// <summary><see cref="Bytes"/> of an encoder that is not made yet.</summary>
     public static long BytesOf(EncoderConfig config, Safetensors file, WeightPrecision precision)
@@ -71,8 +77,8 @@ internal sealed unsafe class TransformerEncoder : IDisposable
         const int NormsOfLayer = 2;
         var buffers = config.Positions + (2L * ((config.Layers * NormsOfLayer) + 1));
         return (config.Layers * (Linear(3 * hidden, hidden) + Linear(hidden, hidden) + Linear(middle, hidden) + Linear(hidden, middle)))
-            + (sizeof(float) * buffers * CpuKernels.Stride(hidden))
-            + file.Get($"{PrefixOf(file)}embeddings.word_embeddings.weight", config.Vocabulary, hidden).SizeBytes;
+            + (sizeof(float) * ((buffers * CpuKernels.Stride(hidden)) + (config.HasPositionBias ? PositionBiasLength(config) : 0)))
+            + file.Get(EncoderTensors.PrefixOf(file) + EncoderTensors.Words, config.Vocabulary, hidden).SizeBytes;
     }
 
     /// <summary>Floats from token to token of what <see cref="Visit"/> is given.</summary>
@@ -120,13 +126,9 @@ internal sealed unsafe class TransformerEncoder : IDisposable
         foreach (var owned in _owned) { owned.Dispose(); }
 
         _positions.Dispose();
+        _positionBias?.Dispose();
         _file.Dispose();
     }
-
-    /// <summary>A model saved with a head (BertForMaskedLM) has its encoder under its name.</summary>
-    private static string PrefixOf(Safetensors file) =>
-        ((string[])["", "bert.", "roberta."]).FirstOrDefault(prefix => file.Find($"{prefix}embeddings.word_embeddings.weight") is not null)
-            ?? throw new UnusableModelException(file.Name, "lacks the tensor 'embeddings.word_embeddings.weight': it is no encoder of the BERT family.");
 
     private Workspace Replace(Workspace? old, int tokens, int longest)
     {
@@ -178,7 +180,7 @@ internal sealed unsafe class TransformerEncoder : IDisposable
                 var first = (long)(starts[sequence] - origin);
                 for (var head = 0; head < Config.Heads; head++)
                 {
-                    _kernels.Attend(workspace.QueriesKeysValues + (first * wide) + (head * headSize), wide, hidden, starts[sequence + 1] - starts[sequence], headSize, workspace.Context + (first * Stride) + (head * headSize), Stride, workspace.Attention);
+                    _kernels.Attend(workspace.QueriesKeysValues + (first * wide) + (head * headSize), wide, hidden, starts[sequence + 1] - starts[sequence], headSize, PositionBias(head), workspace.Context + (first * Stride) + (head * headSize), Stride, workspace.Attention);
                 }
             }
 
@@ -214,26 +216,47 @@ internal sealed unsafe class TransformerEncoder : IDisposable
     private void Normalise(in Norm norm, float* values, float* addend, int rows) =>
         _kernels.NormaliseLayer(values, addend, rows, Config.HiddenSize, Stride, norm.Gain.Pointer, norm.Shift.Pointer, Config.LayerNormEpsilon);
 
+    private static long PositionBiasLength(EncoderConfig config) => (long)config.Heads * CpuKernels.Stride(2 * config.MaxTokens);
+
+    /// <summary>A head's, at the distance 0; null: none.</summary>
+    private float* PositionBias(int head) => _positionBias is null ? null : _positionBias.Pointer + ((long)head * CpuKernels.Stride(2 * Config.MaxTokens)) + Config.MaxTokens;
+
+    private NativeBuffer<float> ReadPositionBias()
+    {
+        var buckets = new float[EncoderConfig.PositionBuckets * Config.Heads];
+        Get(EncoderTensors.PositionBias, EncoderConfig.PositionBuckets, Config.Heads).CopyTo(0, buckets);
+        var (stride, most) = (CpuKernels.Stride(2 * Config.MaxTokens), Config.MaxTokens);
+        var bias = new NativeBuffer<float>(PositionBiasLength(Config));
+        for (var distance = -most; distance < most; distance++)
+        {
+            var bucket = EncoderConfig.PositionBucket(distance);
+            for (var head = 0; head < Config.Heads; head++) { bias.Pointer[((long)head * stride) + most + distance] = buckets[(bucket * Config.Heads) + head]; }
+        }
+
+        return bias;
+    }
+
     private Layer ReadLayer(string name, WeightPrecision precision)
     {
-        var hidden = Config.HiddenSize;
+        var (hidden, tensors) = (Config.HiddenSize, Config.Tensors);
         return new Layer(
-            ReadQueriesKeysValues($"{name}attention.self.", precision),
-            ReadLinear($"{name}attention.output.dense", hidden, hidden, precision),
-            ReadNorm($"{name}attention.output.LayerNorm"),
-            ReadLinear($"{name}intermediate.dense", Config.IntermediateSize, hidden, precision),
-            ReadLinear($"{name}output.dense", hidden, Config.IntermediateSize, precision),
-            ReadNorm($"{name}output.LayerNorm"));
+            ReadQueriesKeysValues([.. tensors.QueryKeyValue.Select(part => name + part)], precision),
+            ReadLinear(name + tensors.AttentionOutput, hidden, hidden, precision),
+            ReadNorm(name + tensors.AttentionNorm),
+            ReadLinear(name + tensors.Intermediate, Config.IntermediateSize, hidden, precision),
+            ReadLinear(name + tensors.Output, hidden, Config.IntermediateSize, precision),
+            ReadNorm(name + tensors.OutputNorm));
     }
 
     /// <summary>The three as one matrix. The scale of attention, 1/sqrt(size), goes into the queries' weights.</summary>
-    private PackedMatrix ReadQueriesKeysValues(string name, WeightPrecision precision)
+    private PackedMatrix ReadQueriesKeysValues(string[] names, WeightPrecision precision)
     {
         var hidden = Config.HiddenSize;
         var scale = 1 / MathF.Sqrt(Config.HeadSize);
-        Tensor[] weights = [.. ((string[])["query", "key", "value"]).Select(part => Get($"{name}{part}.weight", hidden, hidden))];
+        Tensor[] weights = [.. names.Select(name => Get($"{name}.weight", hidden, hidden))];
         var bias = new float[3 * hidden];
-        foreach (var (at, part) in ((string[])["query", "key", "value"]).Index()) { Get($"{name}{part}.bias", hidden).CopyTo(0, bias.AsSpan(at * hidden, hidden)); }
+        foreach (var (at, name) in names.Index()) { Get($"{name}.bias", hidden).CopyTo(0, bias.AsSpan(at * hidden, hidden)); }
+
         foreach (ref var value in bias.AsSpan(0, hidden)) { value *= scale; }
 
         return Own(new PackedMatrix(
@@ -262,11 +285,10 @@ internal sealed unsafe class TransformerEncoder : IDisposable
 
     private Norm ReadNorm(string name)
     {
-        // Before 2018 ended they were called gamma and beta, and some files still have that.
-        var old = _file.Find($"{_prefix}{name}.weight") is null && _file.Find($"{_prefix}{name}.gamma") is not null;
+        var (gainName, shiftName) = EncoderTensors.Norm(_file, _prefix + name);
         var (gain, shift) = (Own(new NativeBuffer<float>(Stride)), Own(new NativeBuffer<float>(Stride)));
-        Get($"{name}.{(old ? "gamma" : "weight")}", Config.HiddenSize).CopyTo(0, gain.Span(0, Config.HiddenSize));
-        Get($"{name}.{(old ? "beta" : "bias")}", Config.HiddenSize).CopyTo(0, shift.Span(0, Config.HiddenSize));
+        _file.Get(gainName, Config.HiddenSize).CopyTo(0, gain.Span(0, Config.HiddenSize));
+        _file.Get(shiftName, Config.HiddenSize).CopyTo(0, shift.Span(0, Config.HiddenSize));
         return new Norm(gain, shift);
     }
 

@@ -40,18 +40,17 @@ internal sealed class DeviceEncoder : IDisposable
         _lanes = [new Lane(this), new Lane(this)];
         try
         {
-            var prefix = ((string[])["", "bert.", "roberta."]).FirstOrDefault(one => file.Find($"{one}embeddings.word_embeddings.weight") is not null)
-                ?? throw new ArgumentException($"{file.Name} lacks the tensor 'embeddings.word_embeddings.weight': it is no encoder of the BERT family.", nameof(file));
+            var prefix = EncoderTensors.PrefixOf(file);
             var width = config.HiddenSize;
             _tables = new Tables(
-                Halves(file.Get($"{prefix}embeddings.word_embeddings.weight", config.Vocabulary, width)),
-                Halves(file.Get($"{prefix}embeddings.position_embeddings.weight", config.Positions, width)),
-                Halves(file.Get($"{prefix}embeddings.token_type_embeddings.weight", config.TokenTypes, width)));
-            _embeddingNorm = ReadNorm(file, $"{prefix}embeddings.LayerNorm");
-            _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => ReadLayer(file, $"{prefix}encoder.layer.{layer}."))];
+                Halves(file.Get(prefix + EncoderTensors.Words, config.Vocabulary, width)),
+                Halves(file.Get(prefix + EncoderTensors.Positions, config.Positions, width)),
+                config.TokenTypes > 0 ? Halves(file.Get(prefix + EncoderTensors.TokenTypes, config.TokenTypes, width)) : Up(new ushort[width]));
+            _embeddingNorm = ReadNorm(file, prefix + EncoderTensors.EmbeddingNorm);
+            _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => ReadLayer(file, $"{prefix}{config.Tensors.Layer}{layer}."))];
             if ((warpgroups ?? accelerator.HasWarpgroups) && Hopper.Takes(width, config.IntermediateSize))
             {
-                _packed = [.. Enumerable.Range(0, config.Layers).Select(layer => PackLayer(file, $"{prefix}encoder.layer.{layer}."))];
+                _packed = [.. Enumerable.Range(0, config.Layers).Select(layer => PackLayer(file, $"{prefix}{config.Tensors.Layer}{layer}."))];
 
                 // Every group of the device has its rows, once.
                 _batchTokens = Math.Max(1, accelerator.Info.ComputeUnits) * Hopper.GroupRows;
@@ -78,6 +77,7 @@ internal sealed class DeviceEncoder : IDisposable
         { HiddenSize: > Rows.MaxWidth } => $"it is {config.HiddenSize} wide, and at most {Rows.MaxWidth} are built here.",
         { HiddenSize: var hidden, IntermediateSize: var middle } when hidden % Gemm.Deep != 0 || middle % Gemm.Deep != 0 => $"its widths {hidden} and {middle} are not both multiples of {Gemm.Deep}.",
         { HeadSize: var head } when !Attention.Takes(head) => $"its heads are {head} wide, and 32 and 64 are built here.",
+        { HasPositionBias: true } => "its attention has a bias by relative positions, which is built for the CPU only.",
         { Activation: not Activation.Gelu } => $"its activation is {config.Activation}, and Gelu is built here.",
         _ => null,
     };
@@ -196,37 +196,37 @@ internal sealed class DeviceEncoder : IDisposable
 
     private Layer ReadLayer(Safetensors file, string name)
     {
-        int width = Config.HiddenSize, middle = Config.IntermediateSize;
-        Tensor[] weights = [.. ((string[])["query", "key", "value"]).Select(part => file.Get($"{name}attention.self.{part}.weight", width, width))];
-        Tensor[] biases = [.. ((string[])["query", "key", "value"]).Select(part => file.Get($"{name}attention.self.{part}.bias", width))];
+        var (width, middle, tensors) = (Config.HiddenSize, Config.IntermediateSize, Config.Tensors);
+        Tensor[] weights = [.. tensors.QueryKeyValue.Select(part => file.Get($"{name}{part}.weight", width, width))];
+        Tensor[] biases = [.. tensors.QueryKeyValue.Select(part => file.Get($"{name}{part}.bias", width))];
         return new Layer(
             new Linear(Halves(weights), Floats(biases)),
-            ReadLinear(file, $"{name}attention.output.dense", width, width),
-            ReadNorm(file, $"{name}attention.output.LayerNorm"),
-            ReadLinear(file, $"{name}intermediate.dense", middle, width),
-            ReadLinear(file, $"{name}output.dense", width, middle),
-            ReadNorm(file, $"{name}output.LayerNorm"));
+            ReadLinear(file, name + tensors.AttentionOutput, width, width),
+            ReadNorm(file, name + tensors.AttentionNorm),
+            ReadLinear(file, name + tensors.Intermediate, middle, width),
+            ReadLinear(file, name + tensors.Output, width, middle),
+            ReadNorm(file, name + tensors.OutputNorm));
     }
 
     private PackedLayer PackLayer(Safetensors file, string name)
     {
-        int width = Config.HiddenSize, middle = Config.IntermediateSize;
-        string[] parts = [.. ((string[])["query", "key", "value"]).Select(part => $"{name}attention.self.{part}")];
+        var (width, middle, tensors) = (Config.HiddenSize, Config.IntermediateSize, Config.Tensors);
+        string[] parts = [.. tensors.QueryKeyValue.Select(part => name + part)];
         float[] Vector(string tensor, int length) => Values(file.Get(tensor, length));
         ushort[] Matrix(string tensor, int rows, int columns) => Bf16.From(Values(file.Get(tensor, rows, columns)));
-        var (outputGain, outputShift) = NormNames(file, $"{name}attention.output.LayerNorm");
-        var (downGain, downShift) = NormNames(file, $"{name}output.LayerNorm");
+        var (outputGain, outputShift) = EncoderTensors.Norm(file, name + tensors.AttentionNorm);
+        var (downGain, downShift) = EncoderTensors.Norm(file, name + tensors.OutputNorm);
         return new PackedLayer(
             Up(Hopper.PackProjection([.. parts.SelectMany(part => Matrix($"{part}.weight", width, width))], [.. parts.SelectMany(part => Vector($"{part}.bias", width))])),
             Up(Hopper.PackAfterAttention(new AfterAttentionWeights
             {
-                Output = Matrix($"{name}attention.output.dense.weight", width, width),
-                OutputBias = Vector($"{name}attention.output.dense.bias", width),
+                Output = Matrix($"{name}{tensors.AttentionOutput}.weight", width, width),
+                OutputBias = Vector($"{name}{tensors.AttentionOutput}.bias", width),
                 OutputGain = Vector(outputGain, width),
                 OutputShift = Vector(outputShift, width),
-                Up = Matrix($"{name}intermediate.dense.weight", middle, width),
-                Down = Matrix($"{name}output.dense.weight", width, middle),
-                DownBias = Vector($"{name}output.dense.bias", width),
+                Up = Matrix($"{name}{tensors.Intermediate}.weight", middle, width),
+                Down = Matrix($"{name}{tensors.Output}.weight", width, middle),
+                DownBias = Vector($"{name}{tensors.Output}.bias", width),
                 DownGain = Vector(downGain, width),
                 DownShift = Vector(downShift, width),
             })));
@@ -237,13 +237,13 @@ internal sealed class DeviceEncoder : IDisposable
             tensor.CopyTo(0, values);
             return values;
         }
+    }
 
-        MemoryBuffer Up(ushort[] packed)
-        {
-            var buffer = _accelerator.Allocate<ushort>(packed, _lanes[0].Stream);
-            _owned.Add(buffer);
-            return buffer;
-        }
+    private MemoryBuffer Up(ushort[] values)
+    {
+        var buffer = _accelerator.Allocate<ushort>(values, _lanes[0].Stream);
+        _owned.Add(buffer);
+        return buffer;
     }
 
     private Linear ReadLinear(Safetensors file, string name, int outputs, int inputs) =>
@@ -251,13 +251,9 @@ internal sealed class DeviceEncoder : IDisposable
 
     private Norm ReadNorm(Safetensors file, string name)
     {
-        var (gain, shift) = NormNames(file, name);
+        var (gain, shift) = EncoderTensors.Norm(file, name);
         return new Norm(Floats(file.Get(gain, Config.HiddenSize)), Floats(file.Get(shift, Config.HiddenSize)));
     }
-
-    /// <summary>Before 2018 ended they were called gamma and beta, and some files still have that.</summary>
-    private static (string Gain, string Shift) NormNames(Safetensors file, string name) =>
-        file.Find($"{name}.weight") is null && file.Find($"{name}.gamma") is not null ? ($"{name}.gamma", $"{name}.beta") : ($"{name}.weight", $"{name}.bias");
 
     /// <summary>Tensors one behind the other, in bf16; a part at a time, since a table of words may have gigabytes.</summary>
     private MemoryBuffer Halves(params ReadOnlySpan<Tensor> tensors)

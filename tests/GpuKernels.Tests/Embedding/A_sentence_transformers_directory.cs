@@ -75,7 +75,11 @@ public sealed class A_sentence_transformers_directory
     [InlineData("config.json", "1e-12", "-1", "layer_norm_eps")]
     [InlineData("config.json", "}", "", "no JSON")]
     [InlineData("config.json", "{\"model_type", "{\"model_type\": \"bert\", \"model_type", "no JSON")]
-    [InlineData("modules.json", "models.Normalize", "models.Dense", "'Dense'")]
+    [InlineData("modules.json", "models.Normalize", "models.LayerNorm", "'LayerNorm'")]
+    [InlineData("modules.json", "models.Normalize", "models.Dense", "2_Normalize/config.json")]
+    [InlineData("modules.json", "models.Pooling", "models.Dense", "'Dense'")]
+    [InlineData("config.json", "bert\", \"num_hidden_layers", "mpnet\", \"relative_attention_num_buckets\": 64, \"num_hidden_layers", "64 buckets")]
+    [InlineData("config.json", "\"bert\"", "\"distilbert\"", "lacks 'dim'")]
     [InlineData("modules.json", "1_Pooling", "../1_Pooling", "no folder of the model")]
     [InlineData("modules.json", "1_Pooling", "/etc", "no folder of the model")]
     [InlineData("modules.json", "1_Pooling", "2_Other", "is missing")]
@@ -94,6 +98,22 @@ public sealed class A_sentence_transformers_directory
         directory.Write(file, before.Replace(written, instead, StringComparison.Ordinal));
         var error = Assert.Throws<UnusableModelException>(() => SentenceTransformer.Read(directory.Path));
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("\"in_features\": 64", "\"in_features\": 63", "has 64 values")]
+    [InlineData("\"out_features\": 8", "\"out_features\": 0", "1 to 8192")]
+    [InlineData("{", "{\"module_input_name\": \"token_embeddings\", ", "token_embeddings")]
+    [InlineData("Tanh", "GELU", "torch.nn.modules.activation.GELU")]
+    public void is_refused_with_what_its_dense_layer_asks_for(string written, string instead, string says)
+    {
+        const string dense = """{"in_features": 64, "out_features": 8, "activation_function": "torch.nn.modules.activation.Tanh"}""";
+        using var directory = RandomModel.WriteWhole(normalises: true, dense);
+        directory.Write("2_Dense/config.json", dense.Replace(written, instead, StringComparison.Ordinal));
+        Assert.Contains(says, Assert.Throws<UnusableModelException>(() => SentenceTransformer.Read(directory.Path)).Message, StringComparison.Ordinal);
+        directory.Write("2_Dense/config.json", dense);
+        File.Delete(Path.Combine(directory.Path, "2_Dense/model.safetensors"));
+        Assert.Contains("2_Dense/model.safetensors", Assert.Throws<UnusableModelException>(() => SentenceTransformer.Read(directory.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

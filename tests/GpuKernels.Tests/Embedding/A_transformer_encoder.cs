@@ -12,8 +12,7 @@ public sealed class A_transformer_encoder
         var data = new TheoryData<string, int>();
         foreach (var kernels in CpuKernels.All())
         {
-            data.Add("bert", kernels.Lanes);
-            data.Add("roberta", kernels.Lanes);
+            foreach (var model in (string[])["bert", "roberta", "distilbert", "mpnet"]) { data.Add(model, kernels.Lanes); }
         }
 
         return data;
@@ -65,6 +64,7 @@ public sealed class A_transformer_encoder
     [Theory]
     [InlineData("bert", WeightPrecision.BFloat16, 0.9995)]
     [InlineData("roberta", WeightPrecision.BFloat16, 0.9995)]
+    [InlineData("mpnet", WeightPrecision.BFloat16, 0.9995)]
     [InlineData("bert", WeightPrecision.Int8, 0.998)]
     [InlineData("roberta", WeightPrecision.Int8, 0.998)]
     public void keeps_the_direction_of_vectors_with_smaller_weights(string model, WeightPrecision precision, double least)
@@ -152,7 +152,15 @@ public sealed class A_transformer_encoder
 
     internal static float[] Mean(float[][] states) => [.. Enumerable.Range(0, states[0].Length).Select(i => states.Average(state => state[i]))];
 
-    private static TemporaryModel Write(string model) => model == "bert" ? RandomModel.WriteBert() : RandomModel.WriteRoberta();
+    private static readonly Dictionary<string, Func<TemporaryModel>> Written = new()
+    {
+        ["bert"] = () => RandomModel.WriteBert(),
+        ["roberta"] = RandomModel.WriteRoberta,
+        ["distilbert"] = RandomModel.WriteDistilBert,
+        ["mpnet"] = RandomModel.WriteMpNet,
+    };
+
+    private static TemporaryModel Write(string model) => Written[model]();
 
     /// <summary>Two layers in 32 bits: both implementations round differently about a hundred times on the way.</summary>
     private static void AssertClose(float[] expected, float[] actual)

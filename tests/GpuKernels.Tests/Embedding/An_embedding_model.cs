@@ -18,6 +18,32 @@ public sealed class An_embedding_model
         Assert.Equal(1, vector.Sum(value => (double)value * value), 1e-5);
     }
 
+    [Theory]
+    [InlineData("torch.nn.modules.activation.Tanh", true)]
+    [InlineData("torch.nn.modules.linear.Identity", false)]
+    public void takes_the_pooled_vector_through_dense_layers(string activation, bool hasBias)
+    {
+        using var plain = RandomModel.WriteWhole(normalises: false);
+        using var bare = EmbeddingModel.Load(plain.Path);
+        using var directory = RandomModel.WriteWhole(normalises: false, $$"""{"in_features": 64, "out_features": 21, "bias": {{(hasBias ? "true" : "false")}}, "activation_function": "{{activation}}"}""", """{"in_features": 21, "out_features": 5, "activation_function": "torch.nn.modules.activation.Tanh"}""");
+        using var model = EmbeddingModel.Load(directory.Path);
+        Assert.Equal(5, model.Dimension);
+        Assert.Equal(model.Bytes, EmbeddingModel.BytesOf(directory.Path, WeightPrecision.Float32));
+
+        double[] Dense(int layer, double[] vector, int outputs, bool biased, bool tanh)
+        {
+            var (weights, bias) = (RandomModel.Values($"dense {layer}", outputs * vector.Length, 0.5f), RandomModel.Values($"dense bias {layer}", outputs, 0.5f));
+            return [.. Enumerable.Range(0, outputs).Select(output => vector.Select((value, input) => value * weights[(output * vector.Length) + input]).Sum() + (biased ? bias[output] : 0)).Select(value => tanh ? Math.Tanh(value) : value)];
+        }
+
+        var expected = Dense(1, Dense(0, [.. Embed(bare, "w10 w11").Single().Select(value => (double)value)], 21, hasBias, activation.EndsWith("Tanh", StringComparison.Ordinal)), 5, biased: true, tanh: true);
+        foreach (var (at, value) in Embed(model, "w10 w11").Single().Index()) { Assert.Equal(expected[at], value, 1e-5); }
+
+        using var cut = EmbeddingModel.Load(directory.Path, new EmbeddingModelOptions(Dimension: 3, UnitLength: true));
+        Assert.Equal(1, Embed(cut, "w10 w11").Single().Sum(value => (double)value * value), 1e-5);
+        Assert.Throws<ArgumentOutOfRangeException>(() => EmbeddingModel.Load(directory.Path, new EmbeddingModelOptions(Dimension: 6)));
+    }
+
     [Fact]
     public void puts_the_prompt_of_the_purpose_before_the_text()
     {
@@ -105,7 +131,8 @@ public sealed class An_embedding_model
                 ("embeddings", "F16", [5, 20], new byte[5 * 20 * 2]),
                 ("mapping", "I64", [8], [.. ((long[])[4, 0, 0, 1, 2, 3, 4, 4]).SelectMany(BitConverter.GetBytes)]),
                 ("weights", "F32", [8], TemporaryModel.Floats(new float[8])));
-        foreach (var directory in (TemporaryModel[])[bert, roberta, @static])
+        using var relative = RandomModel.WriteMpNet().Write("tokenizer.json", RandomModel.Tokenizer());
+        foreach (var directory in (TemporaryModel[])[bert, roberta, relative, @static])
         {
             foreach (var precision in Enum.GetValues<WeightPrecision>())
             {

@@ -130,11 +130,15 @@ public sealed unsafe class The_cpu_kernels
             using NativeBuffer<float> input = new(tokens * stride), output = new((tokens * CpuKernels.Stride(width)) + 64);
             for (var token = 0; token < tokens; token++) { RandomModel.Values($"t{token}", 3 * width, 3).CopyTo(input.Span(token * stride, 3 * width)); }
 
+            // The last head has no bias.
+            using NativeBuffer<float> bias = new(heads * 2 * tokens);
+            RandomModel.Values("bias", heads * 2 * tokens, 4).CopyTo(bias.Span(0, heads * 2 * tokens));
+            float* At(int head) => bias.Pointer + (((2 * head) + 1) * tokens);
             using var scratch = new AttentionScratch(tokens, size);
             for (var head = 0; head < heads; head++)
             {
                 var at = input.Pointer + (head * size);
-                Of(lanes).Attend(at, stride, width, tokens, size, output.Pointer + (head * size), CpuKernels.Stride(width), scratch);
+                Of(lanes).Attend(at, stride, width, tokens, size, head < heads - 1 ? At(head) : null, output.Pointer + (head * size), CpuKernels.Stride(width), scratch);
             }
 
             for (var head = 0; head < heads; head++)
@@ -142,7 +146,7 @@ public sealed unsafe class The_cpu_kernels
                 double Of(int token, int part, int i) => input.Pointer[(token * stride) + (part * width) + (head * size) + i];
                 for (var token = 0; token < tokens; token++)
                 {
-                    var scores = Enumerable.Range(0, tokens).Select(key => Enumerable.Range(0, size).Sum(i => Of(token, 0, i) * Of(key, 1, i))).ToArray();
+                    var scores = Enumerable.Range(0, tokens).Select(key => Enumerable.Range(0, size).Sum(i => Of(token, 0, i) * Of(key, 1, i)) + (head < heads - 1 ? At(head)[key - token] : 0)).ToArray();
                     var weights = scores.Select(score => Math.Exp(score - scores.Max())).ToArray();
                     for (var i = 0; i < size; i++)
                     {

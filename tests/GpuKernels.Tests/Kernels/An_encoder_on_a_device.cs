@@ -16,6 +16,8 @@ public class An_encoder_on_a_device
     private static readonly string Bert = RandomModel.Bert.Replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 2", StringComparison.Ordinal);
     private static readonly string Roberta = Bert.Replace("\"bert\"", "\"roberta\"", StringComparison.Ordinal).Replace("\"vocab_size\"", "\"pad_token_id\": 1, \"vocab_size\"", StringComparison.Ordinal);
 
+    private static readonly string DistilBert = RandomModel.DistilBert.Replace("\"n_heads\": 4", "\"n_heads\": 2", StringComparison.Ordinal);
+
     public static TheoryData<DeviceKind> Kinds => [DeviceKind.Cpu, DeviceKind.OpenCl, DeviceKind.Cuda];
 
     [Theory, MemberData(nameof(Kinds))]
@@ -23,9 +25,9 @@ public class An_encoder_on_a_device
     {
         var accelerator = Each.Of(kind);
         int[] lengths = [1, 3, 70, 64, 12];
-        foreach (var (config, pooling) in new[] { (Bert, PoolingMode.Mean), (Roberta, PoolingMode.Cls), (Bert, PoolingMode.LastToken) })
+        foreach (var (config, pooling) in new[] { (Bert, PoolingMode.Mean), (Roberta, PoolingMode.Cls), (Bert, PoolingMode.LastToken), (DistilBert, PoolingMode.Mean) })
         {
-            using var model = RandomModel.WriteBert().Write("config.json", config);
+            using var model = (config == DistilBert ? RandomModel.WriteDistilBert() : RandomModel.WriteBert()).Write("config.json", config);
             var (ids, starts) = Texts(lengths);
             var expected = OnCpu(model.Path, ids, starts, pooling);
             using var file = Safetensors.Open(model.Path, "model.safetensors");
@@ -98,7 +100,9 @@ public class An_encoder_on_a_device
     {
         using var narrow = RandomModel.WriteBert();
         using var odd = RandomModel.WriteRoberta();
+        using var relative = RandomModel.WriteMpNet().Write("config.json", RandomModel.MpNet.Replace("72", "64", StringComparison.Ordinal).Replace("132", "128", StringComparison.Ordinal).Replace("\"num_attention_heads\": 3", "\"num_attention_heads\": 2", StringComparison.Ordinal));
         Assert.Contains("heads are 16 wide", DeviceEncoder.Refuse(Config(narrow.Path)), StringComparison.Ordinal);
+        Assert.Contains("relative positions", DeviceEncoder.Refuse(Config(relative.Path)), StringComparison.Ordinal);
         Assert.Contains("72", DeviceEncoder.Refuse(Config(odd.Path)), StringComparison.Ordinal);
     }
 

@@ -12,6 +12,7 @@ internal enum PoolingMode { Mean, Cls, Max, LastToken, MeanSqrtLength, WeightedM
 /// </summary>
 /// <param name="WeightsFile">Of the encoder or the static embedding, relative to the directory; config.json and tokenizer.json lie beside it.</param>
 /// <param name="Encoder">null: a static embedding.</param>
+/// <param name="Dense">What the pooled vector goes through, one after the other.</param>
 /// <param name="MaxTokens">Special tokens included; null: the model itself sets no limit.</param>
 /// <param name="Prompts">Put before a text, by the name of what the text is for.</param>
 /// <param name="IsModel2Vec">A static embedding whose mean leaves unknown tokens out.</param>
@@ -21,6 +22,7 @@ internal sealed record SentenceTransformer(
     string TokeniserFile,
     EncoderConfig? Encoder,
     PoolingMode Pooling,
+    IReadOnlyList<DenseConfig> Dense,
     bool Normalise,
     int? MaxTokens,
     IReadOnlyDictionary<string, string> Prompts,
@@ -38,6 +40,7 @@ internal sealed record SentenceTransformer(
         var folder = "";
         bool? isStatic = null;
         PoolingMode? pooling = null;
+        var dense = new List<string>();
         var normalise = false;
         var written = ModelJson.Read(directory, ModulesFile);
         foreach (var (path, type) in written is { } list ? Modules(list) : [])
@@ -47,8 +50,9 @@ internal sealed record SentenceTransformer(
                 case "Transformer" when isStatic is null: (isStatic, folder) = (false, path); break;
                 case "StaticEmbedding" when isStatic is null: (isStatic, folder) = (true, path); break;
                 case "Pooling" when isStatic == false && pooling is null && !normalise: pooling = ReadPooling(directory, path); break;
+                case "Dense" when pooling is not null && !normalise: dense.Add(path); break;
                 case "Normalize" when isStatic is not null: normalise = true; break;
-                default: throw new UnusableModelException(ModulesFile, $"asks for the module '{type}' in a place where it is not built here; Transformer, Pooling, Normalize and StaticEmbedding, Normalize are.");
+                default: throw new UnusableModelException(ModulesFile, $"asks for the module '{type}' in a place where it is not built here; Transformer, Pooling, Dense, Normalize and StaticEmbedding, Normalize are.");
             }
         }
 
@@ -67,11 +71,14 @@ internal sealed record SentenceTransformer(
         if (isStatic.Value)
         {
             normalise |= config?.Bool("normalize", absent: false) ?? false;
-            return new SentenceTransformer(directory, weights, tokeniser, null, PoolingMode.Mean, normalise, null, prompts, defaultPrompt, isModel2Vec);
+            return new SentenceTransformer(directory, weights, tokeniser, null, PoolingMode.Mean, [], normalise, null, prompts, defaultPrompt, isModel2Vec);
         }
 
         var encoder = EncoderConfig.Read(config ?? throw new UnusableModelException(EncoderConfig.FileName, "is missing."));
-        return new SentenceTransformer(directory, weights, tokeniser, encoder, pooling ?? PoolingMode.Mean, normalise, Length(directory, folder, encoder), prompts, defaultPrompt, IsModel2Vec: false);
+        var layers = new List<DenseConfig>();
+        foreach (var path in dense) { layers.Add(DenseConfig.Read(directory, path, layers.Count == 0 ? encoder.HiddenSize : layers[^1].Outputs)); }
+
+        return new SentenceTransformer(directory, weights, tokeniser, encoder, pooling ?? PoolingMode.Mean, layers, normalise, Length(directory, folder, encoder), prompts, defaultPrompt, IsModel2Vec: false);
     }
 
     /// <summary>As sentence-transformers has it: sentence_bert_config.json, else what tokenizer_config.json and the positions allow.</summary>

@@ -52,8 +52,9 @@ internal abstract unsafe class CpuKernels
 
     /// <summary>Scaled dot-product attention of one sequence and one head, without mask.</summary>
     /// <param name="queries">The head's first query, already divided by sqrt(size); keys and values lie <paramref name="width"/> and twice that behind it.</param>
+    /// <param name="bias">Is added to the score of a query and a key: what lies as far from here as the key lies behind the query. null: nothing.</param>
     /// <param name="output">The head's first output, [tokens, size] of rows of <paramref name="outputStride"/>.</param>
-    public abstract void Attend(float* queries, int stride, int width, int tokens, int size, float* output, int outputStride, AttentionScratch scratch);
+    public abstract void Attend(float* queries, int stride, int width, int tokens, int size, float* bias, float* output, int outputStride, AttentionScratch scratch);
 }
 
 /// <summary>Memory for <see cref="CpuKernels.Attend"/>, for sequences up to a length.</summary>
@@ -197,7 +198,7 @@ internal sealed unsafe class CpuKernels<L, V> : CpuKernels
         }
     }
 
-    public override void Attend(float* queries, int stride, int width, int tokens, int size, float* output, int outputStride, AttentionScratch scratch)
+    public override void Attend(float* queries, int stride, int width, int tokens, int size, float* bias, float* output, int outputStride, AttentionScratch scratch)
     {
         PackColumns(queries + width, stride, tokens, size, scratch.Keys);
         PackRows(queries + (2 * width), stride, tokens, size, scratch.Values);
@@ -207,7 +208,14 @@ internal sealed unsafe class CpuKernels<L, V> : CpuKernels
         {
             var some = Math.Min(AttentionScratch.Queries, tokens - first);
             Multiply(queries + ((long)first * stride), stride, some, size, scratch.Keys, tokens, null, scratch.Scores, scoreStride);
-            for (var row = 0; row < some; row++) { scales[row] = Exponentials(scratch.Scores + ((long)row * scoreStride), tokens); }
+            for (var row = 0; row < some; row++)
+            {
+                var scores = scratch.Scores + ((long)row * scoreStride);
+                if (bias is not null) { AddTo(scores, bias - (first + row), tokens); }
+
+                scales[row] = Exponentials(scores, tokens);
+            }
+
 
             Multiply(scratch.Scores, scoreStride, some, tokens, scratch.Values, size, null, scratch.Output, resultStride);
             for (var row = 0; row < some; row++) { Scale(scratch.Output + ((long)row * resultStride), scales[row], size, output + ((long)(first + row) * outputStride)); }
@@ -252,6 +260,13 @@ internal sealed unsafe class CpuKernels<L, V> : CpuKernels
             first += width;
             left -= panel;
         }
+    }
+
+    private static void AddTo(float* values, float* addend, int count)
+    {
+        var at = 0;
+        for (; at + L.Count <= count; at += L.Count) { L.Store(L.Add(L.Load(values + at), L.Load(addend + at)), values + at); }
+        for (; at < count; at++) { values[at] += addend[at]; }
     }
 
     /// <summary>values = exp(values - greatest), in place.</summary>
