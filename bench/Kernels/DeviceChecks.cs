@@ -246,7 +246,7 @@ internal static class DeviceChecks
         try
         {
             using var device = OnDevice(accelerator, file);
-            if (device is DeviceWordPiece wordPiece) { wordPiece.LaunchTiles = 7; }
+            device.LaunchTiles = 7;
 
             for (var round = 0; round <= rounds; round++)
             {

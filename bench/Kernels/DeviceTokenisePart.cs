@@ -25,16 +25,12 @@ internal static class DeviceTokenisePart
         File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
         void Add(string what, string of, double seconds) => figures.Add(of.Length == 0 ? key : $"{key}/{of}", $"{name}, texts of 1 KB, {what}", bytes / seconds / 1e9, "GB/s");
 
-        using var batch = new TextBatch(device.Stream, (int)bytes + (2 * texts.Count), texts.Count);
+        using var batch = new TextBatch(device.Stream, (int)bytes + texts.Count, texts.Count);
         device.Lay(texts, batch);
         int count;
         using (var tokens = device.Run(batch)) { count = tokens.Count; }
 
-        if (device is DeviceWordPiece wordPiece)
-        {
-            Add("kernels alone", "kernels", Figures.Best(device.Stream, 5, () => wordPiece.Run(batch, isThere: true).Dispose()));
-        }
-
+        Add("kernels alone", "kernels", Figures.Best(device.Stream, 5, () => device.Run(batch, isThere: true).Dispose()));
         Add("pinned memory to ids on the device, one batch by itself", "one", Figures.Clock(null, 5, () =>
         {
             using var tokens = device.Run(batch);

@@ -1,119 +1,187 @@
+using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Unicode;
 using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cpu;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
 namespace Platform.GpuKernels.Kernels;
 
-/// <summary>The module bpe.cl and its references, which go through a text from its beginning and look nothing up by a hash of their own.</summary>
+/// <summary>The module bpe.cl and its reference, which goes through a tile from its beginning, a character after the other, and merges a piece from its beginning again and again.</summary>
 internal static class BytePairKernels
 {
-    /// <summary>Work items that merge one piece.</summary>
-    public const int Lanes = 8;
+    /// <summary>Bytes of which a group's stretches begin.</summary>
+    public const int Tile = 3584;
 
-    public const int MergeGroup = 64;
+    /// <summary>Bytes before a tile that say whether its first place is certain.</summary>
+    public const int History = 32;
 
-    private const byte EndOfText = 0xFF;
+    /// <summary>Places of a tile's tokens: its bytes and those that its last stretch may take beyond.</summary>
+    public const int Span = 4064;
 
-    public static readonly KernelModule Module = new(
-        "bpe",
-        ("split", Split),
-        ("look_up", LookUp),
-        ("merge_pieces", MergePieces),
-        ("place", Place));
+    /// <summary>The longest piece that is merged.</summary>
+    public const int MergedBytes = 512;
 
-    private static void Split(CpuLaunch launch)
+    public static readonly KernelModule Module = new("bpe", ("tokenise_tiles", TokeniseTiles));
+
+    private static void TokeniseTiles(CpuLaunch launch)
     {
-        var bytes = launch.Buffer<byte>(0)[..launch.Int(1)];
-        var lengths = launch.Buffer<ushort>(6);
-        var pattern = (SplitPattern)launch.Int(4);
-        for (var first = 0; first < bytes.Length;)
-        {
-            var text = bytes.Slice(first, bytes[first..].IndexOf(EndOfText));
-            for (var start = 0; start < text.Length;)
-            {
-                var end = pattern.End(text, start);
-                if (end - start <= launch.Int(5)) { lengths[first + start] = (ushort)(end - start); }
-                else { TokenKernels.LeaveAt(launch.Buffer<uint>(7), (uint)(first + start)); }
-
-                start = end;
-            }
-
-            first += text.Length + 1;
-        }
-    }
-
-    private static void LookUp(CpuLaunch launch)
-    {
-        var pieces = new Dictionary<string, uint>(StringComparer.Ordinal);
-        var starts = launch.Buffer<int>(5);
-        foreach (var slot in launch.Buffer<ulong>(3)[..(launch.Int(4) + 1)])
-        {
-            if (slot == 0) { continue; }
-
-            var token = (int)(uint)slot - 1;
-            pieces.Add(Encoding.Latin1.GetString(launch.Buffer<byte>(6)[starts[token]..starts[token + 1]]), (uint)token);
-        }
-
-        var found = launch.Buffer<uint>(9);
-        var counts = launch.Buffer<uint>(10);
-        var numbers = launch.Buffer<int>(11);
-        counts[..launch.Int(1)].Clear();
-        for (var at = 0; at < launch.Int(1); at++)
-        {
-            var length = launch.Buffer<ushort>(2)[at];
-            if (length == 0) { continue; }
-
-            if (length > launch.Int(8))
-            {
-                (launch.Buffer<uint>(13)[numbers[1] * 2], launch.Buffer<uint>(13)[(numbers[1] * 2) + 1]) = ((uint)at, length);
-                numbers[1]++;
-            }
-            else if (pieces.TryGetValue(Encoding.Latin1.GetString(launch.Buffer<byte>(0).Slice(at, length)), out var token)) { (found[at], counts[at]) = (token, 1); }
-            else { launch.Buffer<uint>(12)[numbers[0]++] = (uint)at; }
-        }
-    }
-
-    private static void MergePieces(CpuLaunch launch)
-    {
+        var pieces = Pieces(launch.Buffer<uint>(10));
         var ranks = new Dictionary<(uint Left, uint Right), int>();
-        foreach (var slot in launch.Buffer<ulong>(5)[..(launch.Int(6) + 1)])
+        foreach (var slot in launch.Buffer<ulong>(14)[..(launch.Int(15) + 1)])
         {
             if (slot != ulong.MaxValue) { ranks.Add(((uint)(slot >> 42), (uint)(slot >> 20) & 0x3F_FFFF), (int)slot & 0xF_FFFF); }
         }
 
-        foreach (var at in launch.Buffer<int>(2)[..launch.Int(3)])
+        for (var group = 0; group < launch.Grid.X; group++) { TokeniseTile(launch, group, pieces, ranks); }
+    }
+
+    private static void TokeniseTile(CpuLaunch launch, int group, Dictionary<string, uint> pieces, Dictionary<(uint Left, uint Right), int> ranks)
+    {
+        var count = launch.Int(1);
+        var text = launch.Buffer<byte>(0)[..count];
+        var starts = launch.Buffer<int>(3)[..launch.Int(4)];
+        var flags = launch.Buffer<uint>(23);
+        var pattern = (SplitPattern)launch.Int(8);
+        var tile = (launch.Int(2) + group) * Tile;
+        var end = Math.Min(count, tile + Span);
+        var certain = Certain(launch, text, starts, tile, end, flags);
+
+        // Where the window ends with the texts or with one of them, so does the last stretch.
+        var isWhole = end == count || starts.BinarySearch(end) >= 0;
+        var ids = launch.Buffer<uint>(20).Slice(group * Span, Span);
+        var made = 0;
+        var next = 0;
+        while (next < starts.Length && starts[next] < tile) { next++; }
+
+        for (var i = 0; i < certain.Count && certain[i] < tile + Tile; i++)
         {
-            var symbols = new List<uint>();
-            foreach (var value in launch.Buffer<byte>(0).Slice(at, launch.Buffer<ushort>(1)[at])) { symbols.Add(launch.Buffer<uint>(4)[value]); }
+            for (; next < starts.Length && starts[next] <= certain[i]; next++) { launch.Buffer<int>(22)[next] = made; }
 
-            while (true)
+            if (i + 1 == certain.Count && !isWhole)
             {
-                var (best, least) = (-1, int.MaxValue);
-                for (var i = 0; i + 1 < symbols.Count; i++)
-                {
-                    if (ranks.TryGetValue((symbols[i], symbols[i + 1]), out var rank) && rank < least) { (best, least) = (i, rank); }
-                }
-
-                if (best < 0) { break; }
-
-                symbols[best] = launch.Buffer<uint>(9)[least];
-                symbols.RemoveAt(best + 1);
+                TokenKernels.Flag(flags, starts, certain[i], TokenKernels.Leave);
+                continue;
             }
 
-            symbols.CopyTo(launch.Buffer<uint>(10)[at..]);
-            launch.Buffer<uint>(11)[at] = (uint)symbols.Count;
+            // With the character behind it, which a pattern looks at; beyond the window the text need not be there yet.
+            var own = TextAt(starts, certain[i]);
+            var stop = i + 1 < certain.Count ? certain[i + 1] : end;
+            var rest = text[stop..(own + 1 < starts.Length ? starts[own + 1] : count)];
+            _ = Rune.DecodeFromUtf8(rest, out _, out var behind);
+            var stretch = text[certain[i]..(stop + behind)];
+            if (!Utf8.IsValid(stretch)) { continue; }
+
+            for (var at = certain[i]; at < stop;)
+            {
+                var piece = text[at..(certain[i] + pattern.End(stretch, at - certain[i]))];
+                var bytes = Encoding.Latin1.GetString(piece);
+                if (pieces.TryGetValue(bytes, out var token)) { ids[made++] = token; }
+                else if (piece.Length > MergedBytes) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
+                else
+                {
+                    foreach (var id in Merge(piece, launch.Buffer<uint>(13), ranks, launch.Buffer<uint>(18))) { ids[made++] = id; }
+                }
+
+                at += piece.Length;
+            }
+        }
+
+        for (; next < starts.Length && starts[next] < tile + Tile; next++) { launch.Buffer<int>(22)[next] = made; }
+
+        launch.Buffer<int>(21)[group] = made;
+    }
+
+    /// <summary>Where in a tile and beyond it a piece begins whatever is before; texts of the tile are flagged.</summary>
+    private static List<int> Certain(CpuLaunch launch, ReadOnlySpan<byte> text, ReadOnlySpan<int> starts, int tile, int end, Span<uint> flags)
+    {
+        var certain = new List<int>();
+        var (before, last) = (0, (byte)0);
+        for (var at = Math.Max(0, tile - History); at < end;)
+        {
+            var own = TextAt(starts, at);
+            var isFirst = starts[own] == at;
+            var rest = text[at..(own + 1 < starts.Length ? starts[own + 1] : text.Length)];
+            var isValid = Rune.DecodeFromUtf8(rest, out var rune, out var bytes) == System.Buffers.OperationStatus.Done;
+            if (!isValid) { bytes = 1; }
+
+            var kind = isValid ? launch.Buffer<byte>(7)[(launch.Buffer<ushort>(6)[rune.Value >> 8] * 256) + (rune.Value & 255)] : 0;
+            if (at >= tile && at < tile + Tile)
+            {
+                if (!isValid || (isFirst && launch.Int(9) != 0 && text[at] != ' ')) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
+                if ((launch.Buffer<uint>(19)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
+            }
+
+            var isCertain = isFirst || (before, kind) switch
+            {
+                (UnicodeClasses.Number, _) => kind != UnicodeClasses.Number,
+                (_, UnicodeClasses.Number) => last != ' ',
+                (UnicodeClasses.Upper or UnicodeClasses.Lower or UnicodeClasses.Caseless, UnicodeClasses.Space) => true,
+                (UnicodeClasses.Upper or UnicodeClasses.Lower or UnicodeClasses.Caseless, 0) => text[at] != '\'',
+                (0, UnicodeClasses.Space) => text[at] is not ((byte)'\r' or (byte)'\n'),
+                _ => false,
+            };
+            if (isCertain && at >= tile) { certain.Add(at); }
+
+            (before, last) = (kind, text[at]);
+            at += bytes;
+        }
+
+        return certain;
+    }
+
+    /// <summary>The last text that begins here or before.</summary>
+    private static int TextAt(ReadOnlySpan<int> starts, int at)
+    {
+        var text = starts.BinarySearch(at);
+        text = text < 0 ? ~text - 1 : text;
+        while (text + 1 < starts.Length && starts[text + 1] == at) { text++; }
+
+        return text;
+    }
+
+    private static List<uint> Merge(ReadOnlySpan<byte> piece, ReadOnlySpan<uint> byteIds, Dictionary<(uint Left, uint Right), int> ranks, ReadOnlySpan<uint> merged)
+    {
+        var symbols = new List<uint>();
+        foreach (var value in piece) { symbols.Add(byteIds[value]); }
+
+        while (true)
+        {
+            var (best, least) = (-1, int.MaxValue);
+            for (var i = 0; i + 1 < symbols.Count; i++)
+            {
+                if (ranks.TryGetValue((symbols[i], symbols[i + 1]), out var rank) && rank < least) { (best, least) = (i, rank); }
+            }
+
+            if (best < 0) { return symbols; }
+
+            symbols[best] = merged[least];
+            symbols.RemoveAt(best + 1);
         }
     }
 
-    private static void Place(CpuLaunch launch)
+    /// <summary>The tokens of <see cref="BytePairTable"/>, each byte a character.</summary>
+    private static Dictionary<string, uint> Pieces(ReadOnlySpan<uint> slots)
     {
-        var firsts = launch.Buffer<int>(2);
-        for (var piece = 0; piece < launch.Int(1); piece++)
+        var entries = new List<(string Bytes, uint There, uint Value, uint Before)>();
+        for (; !slots.IsEmpty; slots = slots[BytePairTable.SlotWords..])
         {
-            var at = launch.Buffer<int>(0)[piece * 2];
-            launch.Buffer<uint>(3)[firsts[piece]..firsts[piece + 1]].CopyTo(launch.Buffer<uint>(4)[at..]);
-            launch.Buffer<int>(5)[at] = firsts[piece + 1] - firsts[piece];
+            if (slots[4] == 0) { continue; }
+
+            var bytes = MemoryMarshal.AsBytes(slots[..4])[..(int)Math.Min(slots[4], BytePairTable.KeyBytes)];
+            entries.Add((Encoding.Latin1.GetString(bytes), slots[4], slots[5], slots[6]));
         }
+
+        var goOn = entries.Where(entry => entry.There == BytePairTable.GoesOn).ToDictionary(entry => entry.Value);
+        return entries.Where(entry => entry.There != BytePairTable.GoesOn).ToDictionary(
+            entry =>
+            {
+                var (bytes, before) = (entry.Bytes, entry.Before);
+                for (; before != 0; before = goOn[before].Before) { bytes = goOn[before].Bytes + bytes; }
+
+                return bytes;
+            },
+            entry => entry.Value,
+            StringComparer.Ordinal);
     }
 }

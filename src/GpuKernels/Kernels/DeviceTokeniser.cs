@@ -13,7 +13,7 @@ namespace Platform.GpuKernels.Kernels;
 /// </summary>
 internal abstract class DeviceTokeniser : IDisposable
 {
-    /// <summary>Bytes of one batch, two for each text included, so that every place fits 31 bits whatever is made of it.</summary>
+    /// <summary>Bytes of one batch, one for each text included, so that every place fits 31 bits whatever is made of it.</summary>
     public const int BatchBytes = 64 * 1024 * 1024;
 
     /// <summary>Of one launch by default, some 15 MB: enough to fill a device several times, and a fraction of a batch.</summary>
@@ -71,12 +71,12 @@ internal abstract class DeviceTokeniser : IDisposable
     }
 
     /// <summary>The ids of all texts one behind the other, on the device, waited for.</summary>
-    /// <param name="texts">With two bytes for each at most <see cref="BatchBytes"/> together.</param>
+    /// <param name="texts">With one byte for each at most <see cref="BatchBytes"/> together.</param>
     /// <exception cref="DeviceException">The device failed.</exception>
     public DeviceTokens Run(IReadOnlyList<ReadOnlyMemory<byte>> texts)
     {
-        var bytes = texts.Sum(text => text.Length + 2L);
-        if (bytes > BatchBytes) { throw new ArgumentException($"The texts have {bytes} bytes, two for each included; at most {BatchBytes} are one batch.", nameof(texts)); }
+        var bytes = texts.Sum(text => text.Length + 1L);
+        if (bytes > BatchBytes) { throw new ArgumentException($"The texts have {bytes} bytes, one for each included; at most {BatchBytes} are one batch.", nameof(texts)); }
 
         if (_laid is null || _laid.Memory.Length < bytes || _laid.Starts.Length < texts.Count)
         {
@@ -101,14 +101,14 @@ internal abstract class DeviceTokeniser : IDisposable
         }
     }
 
-    /// <summary>Lays texts into a batch that has room for them and for two bytes more each.</summary>
+    /// <summary>Lays texts into a batch that has room for them and for a byte more each.</summary>
     public abstract void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch);
 
     /// <summary>Starts to tokenise the texts of a batch, which stays as it is until the tokens' count has been asked for.</summary>
     /// <param name="batch">The texts.</param>
     /// <param name="isThere">Where the last call had the same batch, whose bytes are on the device already: then only kernels run.</param>
     /// <exception cref="DeviceException">The device failed.</exception>
-    public virtual DeviceTokens Run(TextBatch batch, bool isThere = false)
+    public DeviceTokens Run(TextBatch batch, bool isThere = false)
     {
         var (bytes, texts, tiles) = (batch.Bytes, batch.Texts, (batch.Bytes + Shape.Tile - 1) / Shape.Tile);
         var launches = (tiles + LaunchTiles - 1) / LaunchTiles;

@@ -36,7 +36,7 @@ internal sealed class DeviceWordPiece : DeviceTokeniser
 
     protected override TileShape Shape => new(WordPieceKernels.Tile, WordPieceKernels.History, WordPieceKernels.Span);
 
-    public override void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch) => batch.Lay(texts, [], separator: null, prefixes: false);
+    public override void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, TextBatch batch) => batch.Lay(texts, prefixes: false);
 
     protected override void Tokenise(in TileWork work, int firstTile, int tiles) =>
         Launch(

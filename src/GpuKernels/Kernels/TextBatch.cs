@@ -38,12 +38,6 @@ internal sealed class TextBatch : IDisposable
 
     public int Texts { get; private set; }
 
-    /// <summary>The texts that were laid as empty ones.</summary>
-    public IReadOnlySet<int> Left { get; private set; } = new SortedSet<int>();
-
-    /// <summary>What stands behind each text, where something does.</summary>
-    public byte? Separator { get; private set; }
-
     public ReadOnlySpan<byte> this[int text] => Memory[Starts[text]..(text + 1 < Texts ? Starts[text + 1] : Bytes)];
 
     /// <summary>Says that the first bytes are those of texts, of which the first begins at 0 and each ends where the next begins, or at the end.</summary>
@@ -58,7 +52,7 @@ internal sealed class TextBatch : IDisposable
             if (starts[i] < starts[i - 1]) { throw new ArgumentException($"Text {i} begins at {starts[i]}, before the text before it.", nameof(texts)); }
         }
 
-        (Bytes, Texts, Left, Separator) = (bytes, texts, new SortedSet<int>(), null);
+        (Bytes, Texts) = (bytes, texts);
     }
 
     public void UploadBytes(AcceleratorStream stream, MemoryBuffer to, int from, int end) => _memory.Upload(stream, from, to, from, end - from);
@@ -66,44 +60,26 @@ internal sealed class TextBatch : IDisposable
     public void UploadStarts(AcceleratorStream stream, MemoryBuffer to) => _starts.Upload(stream, 0, to, 0, Texts * sizeof(int));
 
     /// <summary>Copies texts into the batch, on all cores.</summary>
-    /// <param name="texts">With two bytes for each no more than there is room for.</param>
-    /// <param name="left">Per text: whether it is laid as an empty one.</param>
-    /// <param name="separator">What is put behind each text, if anything.</param>
+    /// <param name="texts">With one byte for each no more than there is room for.</param>
     /// <param name="prefixes">Whether a text that does not begin with a space gets one.</param>
-    public void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, ReadOnlySpan<bool> left, byte? separator, bool prefixes)
+    public void Lay(IReadOnlyList<ReadOnlyMemory<byte>> texts, bool prefixes)
     {
         var starts = Starts;
         var at = 0;
         for (var i = 0; i < texts.Count; i++)
         {
             starts[i] = at;
-            var text = texts[i];
-            at += (left.IsEmpty || !left[i] ? text.Length + (prefixes && IsPrefixed(text.Span) ? 1 : 0) : 0) + (separator is null ? 0 : 1);
+            at += texts[i].Length + (prefixes && IsPrefixed(texts[i].Span) ? 1 : 0);
         }
 
         Set(at, texts.Count);
-        var lefts = new SortedSet<int>();
-        for (var i = 0; i < left.Length; i++)
-        {
-            if (left[i]) { lefts.Add(i); }
-        }
-
-        (Left, Separator) = (lefts, separator);
         InRanges(texts.Count, Bytes, (from, end) =>
         {
             for (var i = from; i < end; i++)
             {
-                // A text that is left has but its separator here.
-                var to = Memory[Starts[i]..(i + 1 < Texts ? Starts[i + 1] : Bytes)];
-                if (separator is { } last)
-                {
-                    to[^1] = last;
-                    to = to[..^1];
-                }
-
                 var text = texts[i].Span;
-                if (to.IsEmpty) { continue; }
-                if (to.Length > text.Length)
+                var to = Memory[Starts[i]..];
+                if (prefixes && IsPrefixed(text))
                 {
                     to[0] = (byte)' ';
                     to = to[1..];
@@ -123,7 +99,7 @@ internal sealed class TextBatch : IDisposable
     }
 
     /// <summary>Runs what is done for each of many texts, on all cores where they are large.</summary>
-    public static void InRanges(int texts, long bytes, Action<int, int> run)
+    private static void InRanges(int texts, long bytes, Action<int, int> run)
     {
         // Of a size that a core needs some 50 microseconds to copy, so that starting it costs little.
         const int rangeBytes = 256 * 1024;

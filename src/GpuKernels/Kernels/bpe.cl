@@ -1,12 +1,24 @@
-// Byte-level BPE from UTF-8 to ids, exactly, of many texts at once: split by a pattern, look whole pieces up, merge those that are not there.
-// The texts lie one behind the other, each followed by the byte 0xFF, which is of no character and ends every piece; they are valid UTF-8.
+// Byte-level BPE from UTF-8 to ids, exactly, of many texts that lie one behind the other; a group takes a tile of them.
+//
+// It has a window in local memory: a little of what is before the tile, the tile, and what its last stretch may take beyond. A work item classifies 16
+// bytes; a bit for each byte says what is of a class, of all the bytes of a character alike. Between some two characters no pattern's match goes on, such as
+// from a letter to a space: these places are certain whatever stands before, and they are divided among the work items, each of which goes by the pattern
+// from one such place to the next. The stretches that begin in the tile are its own. A piece that is one token is found in a table; the others are merged, by one
+// work item each. Every token has a home, the place of its first byte, and a bit for each home says where tokens are, so that they are in order without being sorted.
 
 #define GROUP 256
-#define END_OF_TEXT 0xFFu
+#define BLOCK 16     // bytes of a work item
+#define WINDOW 4096  // GROUP * BLOCK
+#define HISTORY 32   // of the window, before the tile
+#define SPAN 4064    // WINDOW - HISTORY: the homes
+#define TILE 3584    // leaves 480 bytes for the last stretch
+#define MOST 512     // bytes of the longest piece that is merged
+#define BITS (WINDOW / 32 + 2) // of a bit for each byte, and what is read behind them
 
 // Classes of characters, as Tokenisation/Bpe/UnicodeClasses.cs has them; 0 is what is in none.
 #define UPPER 1u
 #define LOWER 2u
+#define CASELESS 4u
 #define LETTER 7u
 #define MARK 8u
 #define NUMBER 16u
@@ -19,368 +31,559 @@
 #define DIGITS(pattern) ((pattern) == 1u || (pattern) == 3u ? 2u : 0u) // cl100k_base and o200k_base: digits of a piece after the first
 #define TEKKEN 4u
 
-// limit: where this work item may read no further, and takes the text to end.
+// Flags of a text: it is to be tokenised on the CPU, or to be looked at there for an added token.
+#define LEAVE 1u
+#define SUSPECT 2u
+
+FORCE_INLINE uint bit_at(__local const uint *bits, uint at) { return bits[at / 32] >> (at & 31u) & 1u; }
+
+// The character whose bytes are the first of four.
+FORCE_INLINE uint scalar_of(uint four, int length)
+{
+    uint b = four >> 8 & 0x3Fu, c = four >> 16 & 0x3Fu, d = four >> 24 & 0x3Fu;
+    return length == 2 ? (four & 0x1Fu) << 6 | b : length == 3 ? (four & 0x0Fu) << 12 | b << 6 | c : (four & 0x07u) << 18 | b << 12 | c << 6 | d;
+}
+
+// The character beyond ASCII that begins at a byte; 0 bytes where none does, or another text begins in it.
+FORCE_INLINE uint decode(__local const uchar *raw, __local const uint *breaks, uint at, int *bytes)
+{
+    __local const uint *words = (__local const uint *)raw + at / 4;
+    uint four = four_from(words[0], words[1], (at & 3u) * 8u);
+    uint a = four & 255u;
+    int length = a < 0xC2u ? 0 : a < 0xE0u ? 2 : a < 0xF0u ? 3 : a < 0xF5u ? 4 : 0;
+    uint scalar = scalar_of(four, length);
+    // Of the bytes that follow none may be another's first, and none another text's.
+    uint others = length == 0 ? 0 : 0xFFFFFFFFu >> (32 - 8 * length);
+    int there = length > 0 && ((four ^ 0x80808000u) & 0xC0C0C000u & others) == 0;
+    there &= length != 3 || (scalar >= 0x800u && scalar - 0xD800u >= 0x800u);
+    there &= length != 4 || scalar - 0x10000u < 0x100000u;
+    uint follow = at + 1;
+    uint stops = four_from(breaks[follow / 32], breaks[follow / 32 + 1], follow & 31u);
+    there &= (stops & ((1u << (length & 7)) - 1u) >> 1) == 0;
+    *bytes = there ? length : 0;
+    return there ? scalar : 0;
+}
+
+// A bit for each of 16 bytes that is 0x80 or more.
+FORCE_INLINE uint beyond_ascii(uint4 value)
+{
+    uint4 high = value >> 7u & 0x01010101u;
+    return (high.x * 0x10204080u >> 28) | (high.y * 0x10204080u >> 28) << 4 | (high.z * 0x10204080u >> 28) << 8 | (high.w * 0x10204080u >> 28) << 12;
+}
+
+// Flags the text of a byte: the last that begins at it or before, `first` or later; and at [texts + 1], that there is one.
+FORCE_INLINE void flag_text(__global uint *flags, __global const uint *starts, uint first, uint texts, uint at, uint flag)
+{
+    uint end = texts;
+    while (end - first > 1)
+    {
+        uint middle = first + (end - first) / 2;
+        if (starts[middle] <= at) { first = middle; }
+        else { end = middle; }
+    }
+    if ((flags[first] & flag) == 0) { or_atomic(flags + first, flag); }
+    flags[texts + 1] = 1;
+}
+
+// What a byte of ASCII is, for the bits of eight bytes: x has whether it is a letter, a number, white space, and whether it needs another look;
+// y whether it is a capital, a line break, a space, a quote.
+#define FOR_LETTER 0x01u
+#define FOR_NUMBER 0x0100u
+#define FOR_SPACE 0x010000u
+#define FOR_LOOK 0x01000000u
+#define FOR_UPPER 0x01u
+#define FOR_BREAK 0x0100u
+#define FOR_BLANK 0x010000u
+#define FOR_QUOTE 0x01000000u
+
+FORCE_INLINE uint2 kinds_of(__local const uint2 *kinds, uint bytes)
+{
+    return kinds[bytes & 255u] | kinds[bytes >> 8 & 255u] << 1u | kinds[bytes >> 16 & 255u] << 2u | kinds[bytes >> 24] << 3u;
+}
+
+// The eight bits of each half of 16 bytes.
+FORCE_INLINE uint both(uint front, uint back, uint shift) { return (front >> shift & 255u) | (back >> shift & 255u) << 8; }
+
+// The bits of a window. end: the certain place where this stretch ends; isLast: a text ends there too. heads: capitals and letters without case and marks; tails: small
+// letters, and those.
 typedef struct
 {
-    __global const uchar *bytes;
-    __global const ushort *pages;
-    __global const uchar *classes;
-    uint limit;
-} Text;
+    __local const uchar *raw;
+    __local const uint *letters, *numbers, *spaces, *lineBreaks, *heads, *tails;
+    uint end;
+    uint isLast;
+} Stretch;
 
-FORCE_INLINE uint kind_at(Text text, uint at, int *size)
+FORCE_INLINE uint kind_at(Stretch s, uint at)
 {
-    *size = 1;
-    if (at >= text.limit || text.bytes[at] == END_OF_TEXT) { return END; }
-    uint c = character_at(text.bytes, at, size);
-    return text.classes[(uint)text.pages[c >> 8] * 256u + (c & 255u)];
+    if (at == s.end && s.isLast) { return END; }
+    return bit_at(s.letters, at) ? LETTER : bit_at(s.spaces, at) ? SPACE : bit_at(s.numbers, at) ? NUMBER : bit_at(s.heads, at) ? MARK : 0u;
 }
 
-FORCE_INLINE uint run(Text text, uint at, uint kinds, uint most)
+// The bytes of the character that begins here.
+FORCE_INLINE uint size_at(Stretch s, uint at)
 {
-    int size;
-    for (uint i = 0; i < most && (kind_at(text, at, &size) & kinds); i++) { at += size; }
-    return at;
+    uint first = s.raw[at];
+    uint size = first < 0x80u ? 1u : first < 0xE0u ? 2u : first < 0xF0u ? 3u : 4u;
+    return size < s.end - at ? size : s.end - at;
 }
 
-#define ANY 0xFFFFFFFFu
+FORCE_INLINE uint run(__local const uint *bits, uint at, uint end)
+{
+    while (at < end)
+    {
+        uint stop = ~four_from(bits[at / 32], bits[at / 32 + 1], at & 31u);
+        if (stop)
+        {
+            at += lowest_bit(stop);
+            break;
+        }
+        at += 32;
+    }
+    return at < end ? at : end;
+}
 
 // [^\s\p{L}\p{N}]*
-FORCE_INLINE uint others(Text text, uint at)
+FORCE_INLINE uint others(Stretch s, uint at)
 {
-    int size;
-    while (!(kind_at(text, at, &size) & (LETTER | NUMBER | SPACE | END))) { at += size; }
-    return at;
+    while (at < s.end)
+    {
+        uint i = at / 32;
+        uint stop = four_from(s.letters[i] | s.numbers[i] | s.spaces[i], s.letters[i + 1] | s.numbers[i + 1] | s.spaces[i + 1], at & 31u);
+        if (stop)
+        {
+            at += lowest_bit(stop);
+            break;
+        }
+        at += 32;
+    }
+    return at < s.end ? at : s.end;
+}
+
+// Behind the last of these between two places; 0 where there is none.
+FORCE_INLINE uint behind_last(__local const uint *bits, uint from, uint to)
+{
+    while (to > from)
+    {
+        uint i = (to - 1) / 32;
+        uint some = bits[i] & 0xFFFFFFFFu >> (31u - (to - 1 & 31u));
+        to = i * 32;
+        if (some)
+        {
+            to += 32u - (uint)leading_zeros(some);
+            return to > from ? to : 0u;
+        }
+    }
+    return 0;
 }
 
 FORCE_INLINE int is_break(uint value) { return value == '\r' || value == '\n'; }
 
-FORCE_INLINE uint line_breaks(Text text, uint at, int slash)
+FORCE_INLINE uint line_breaks(Stretch s, uint at, int slash)
 {
-    while (at < text.limit && (is_break(text.bytes[at]) || (slash && text.bytes[at] == '/'))) { at++; }
+    while (at < s.end && (is_break(s.raw[at]) || (slash && s.raw[at] == '/'))) { at++; }
+    return at;
+}
+
+// \p{N}, and as many more
+FORCE_INLINE uint numbers(Stretch s, uint at, uint more)
+{
+    for (uint i = 0; i < more && at < s.end && bit_at(s.numbers, at); i++) { at += size_at(s, at); }
     return at;
 }
 
 // \s*[\r\n]+ where `newlines`, then \s+(?!\S)|\s+: at start is white space.
-FORCE_INLINE uint spaces(Text text, uint start, int newlines)
+FORCE_INLINE uint spaces(Stretch s, uint start, int newlines)
 {
-    uint at = start;
-    uint last = start;
-    uint lastBreak = 0;
-    int size;
-    uint kind;
-    while ((kind = kind_at(text, at, &size)) == SPACE)
+    uint at = run(s.spaces, start, s.end);
+    if (newlines)
     {
-        last = at;
-        at += size;
-        if (newlines && is_break(text.bytes[last])) { lastBreak = at; }
+        uint behind = behind_last(s.lineBreaks, start, at);
+        if (behind) { return behind; }
     }
-    if (lastBreak) { return lastBreak; }
 
     // The last one belongs to what follows, unless there is no other.
-    return kind == END || last == start ? at : last;
+    uint last = at - 1;
+    while (last > start && (s.raw[last] & 0xC0u) == 0x80u) { last--; }
+    return last == start || (at == s.end && s.isLast) ? at : last;
 }
 
 // 's 't 're 've 'm 'll 'd, in any case where `cases`, when U+017F is an s too: where it ends, or start.
-FORCE_INLINE uint contraction(Text text, uint start, int cases)
+FORCE_INLINE uint contraction(Stretch s, uint start, int cases)
 {
     uint bit = cases ? 0x20u : 0u;
-    uint first = text.bytes[start + 1] == END_OF_TEXT ? 0u : text.bytes[start + 1] | bit;
+    uint next = start + 1 < s.end ? s.raw[start + 1] : 0u;
+    uint second = start + 2 < s.end ? s.raw[start + 2] : 0u;
+    uint first = next | bit;
     if (first == 's' || first == 't' || first == 'm' || first == 'd') { return start + 2; }
-    if (first != 'r' && first != 'v' && first != 'l' && !(cases && text.bytes[start + 1] == 0xC5)) { return start; }
-    uint second = text.bytes[start + 2];
-    if (text.bytes[start + 1] == 0xC5) { return second == 0xBF ? start + 3 : start; }
-    return second != END_OF_TEXT && (second | bit) == (first == 'l' ? 'l' : 'e') ? start + 3 : start;
+    if (cases && next == 0xC5u && second == 0xBFu) { return start + 3; }
+    return (first == 'r' || first == 'v' || first == 'l') && (second | bit) == (first == 'l' ? 'l' : 'e') ? start + 3 : start;
 }
 
 // [Lu Lt Lm Lo M]*[Ll Lm Lo M]+, and where that does not match [Lu Lt Lm Lo M]+[Ll Lm Lo M]*: where it ends, start if neither matches; tail: whether
 // a character of the second class is in it.
-FORCE_INLINE uint word(Text text, uint start, int *tail)
+FORCE_INLINE uint word(Stretch s, uint start, int *tail)
 {
-    uint at = start;
-    uint lastTail = 0;
-    int size;
-    uint kind;
-    while ((kind = kind_at(text, at, &size)) & (LETTER | MARK))
+    uint at = run(s.heads, start, s.end);
+    if (at < s.end && bit_at(s.tails, at))
     {
-        if (kind == LOWER)
-        {
-            *tail = 1;
-            while ((kind_at(text, at, &size) & (LETTER | MARK)) && kind_at(text, at, &size) != UPPER) { at += size; }
-            return at;
-        }
-        at += size;
-        if (kind != UPPER) { lastTail = at; }
+        *tail = 1;
+        return run(s.tails, at, s.end);
     }
 
     // The head gives back what it took until one character is left that may stand in the tail.
-    *tail = lastTail != 0;
-    return lastTail ? lastTail : at;
+    uint behind = behind_last(s.tails, start, at);
+    *tail = behind != 0;
+    return behind ? behind : at;
 }
 
-FORCE_INLINE uint gpt2_end(Text text, uint start)
+FORCE_INLINE uint gpt2_end(Stretch s, uint start)
 {
-    uint first = text.bytes[start];
+    uint first = s.raw[start];
     if (first == '\'')
     {
-        uint end = contraction(text, start, 0);
+        uint end = contraction(s, start, 0);
         if (end > start) { return end; }
     }
     uint at = first == ' ' ? start + 1 : start;
-    int size;
-    uint kind = kind_at(text, at, &size);
-    if (kind & LETTER) { return run(text, at, LETTER, ANY); }
-    if (kind == NUMBER) { return run(text, at, NUMBER, ANY); }
-    return kind & (SPACE | END) ? spaces(text, start, 0) : others(text, at);
+    uint kind = kind_at(s, at);
+    if (kind == LETTER) { return run(s.letters, at, s.end); }
+    if (kind == NUMBER) { return run(s.numbers, at, s.end); }
+    return kind & (SPACE | END) ? spaces(s, start, 0) : others(s, at);
 }
 
-FORCE_INLINE uint cl100k_end(Text text, uint start, uint digits)
+FORCE_INLINE uint cl100k_end(Stretch s, uint start, uint digits)
 {
-    uint first = text.bytes[start];
+    uint first = s.raw[start];
     if (first == '\'')
     {
-        uint end = contraction(text, start, 1);
+        uint end = contraction(s, start, 1);
         if (end > start) { return end; }
     }
-    int size;
-    uint kind = kind_at(text, start, &size);
-    uint next = start + size;
-    if (kind & LETTER) { return run(text, next, LETTER, ANY); }
-    if (kind == NUMBER) { return run(text, next, NUMBER, digits); }
-    uint nextKind = kind_at(text, next, &size);
-    if ((nextKind & LETTER) && !is_break(first)) { return run(text, next, LETTER, ANY); }
-    if (kind != SPACE || (first == ' ' && !(nextKind & (LETTER | NUMBER | SPACE | END)))) { return line_breaks(text, others(text, next), 0); }
-    return spaces(text, start, 1);
+    uint kind = kind_at(s, start);
+    uint next = start + size_at(s, start);
+    if (kind == NUMBER) { return numbers(s, next, digits); }
+    uint nextKind = kind_at(s, next);
+    if (kind == LETTER || (nextKind == LETTER && !is_break(first))) { return run(s.letters, next, s.end); }
+    if (kind != SPACE || (first == ' ' && !(nextKind & (NUMBER | SPACE | END)))) { return line_breaks(s, others(s, next), 0); }
+    return spaces(s, start, 1);
 }
 
-FORCE_INLINE uint o200k_end(Text text, uint start, uint digits, int contractions)
+FORCE_INLINE uint o200k_end(Stretch s, uint start, uint digits, int contractions)
 {
-    uint first = text.bytes[start];
-    int size;
-    uint kind = kind_at(text, start, &size);
-    uint next = start + size;
-    int tail;
+    uint first = s.raw[start];
+    uint kind = kind_at(s, start);
+    uint next = start + size_at(s, start);
+    if (kind == NUMBER) { return numbers(s, next, digits); }
     uint end = start;
-    if (kind == NUMBER) { return run(text, next, NUMBER, digits); }
-    if (kind & LETTER) { end = word(text, start, &tail); }
-    else if (!is_break(first))
+    if (kind == LETTER || !is_break(first))
     {
-        end = word(text, next, &tail);
+        int tail;
+        uint from = kind == LETTER ? start : next;
+        end = word(s, from, &tail);
 
         // A mark may also be the word itself, which is tried before a word of capitals alone.
-        if (end == next || (kind == MARK && !tail)) { end = kind == MARK ? next : start; }
+        if (kind != LETTER && (end == next || (kind == MARK && !tail))) { end = kind == MARK ? next : start; }
     }
-    if (end > start) { return contractions && end < text.limit && text.bytes[end] == '\'' ? contraction(text, end, 1) : end; }
-    uint nextKind = kind_at(text, next, &size);
-    if (kind != SPACE || (first == ' ' && !(nextKind & (LETTER | NUMBER | SPACE | END)))) { return line_breaks(text, others(text, next), 1); }
-    return spaces(text, start, 1);
+    if (end > start) { return contractions && end < s.end && s.raw[end] == '\'' ? contraction(s, end, 1) : end; }
+    uint nextKind = kind_at(s, next);
+    if (kind != SPACE || (first == ' ' && !(nextKind & (LETTER | NUMBER | SPACE | END)))) { return line_breaks(s, others(s, next), 1); }
+    return spaces(s, start, 1);
 }
 
-// Whether a piece begins here whatever comes before: between these two characters no pattern has a match that goes on. From one such place to the
-// next, one work item goes by the pattern. They are the ends of most words.
-FORCE_INLINE int is_certain(Text text, uint at)
-{
-    if (text.bytes[at] == END_OF_TEXT || (text.bytes[at] & 0xC0u) == 0x80u) { return 0; }
-    if (at == 0 || text.bytes[at - 1] == END_OF_TEXT) { return 1; }
-    uint last = at - 1;
-    while ((text.bytes[last] & 0xC0u) == 0x80u) { last--; }
-    int size;
-    uint before = kind_at(text, last, &size);
-    uint kind = kind_at(text, at, &size);
-    if (before == NUMBER) { return kind != NUMBER; }
-    if (kind == NUMBER) { return text.bytes[last] != ' '; }
-    if (before & LETTER) { return kind == SPACE || (kind == 0 && text.bytes[at] != '\''); }
-    return before == 0 && kind == SPACE && !is_break(text.bytes[at]);
-}
-
-// lengths[first byte of a piece] = its bytes; it is 0 everywhere before. A stretch of more than `most` bytes without a certain place is left.
-__kernel GROUP_SIZE(GROUP) void split(__global const uchar *bytes, uint count, __global const ushort *pages, __global const uchar *classes, uint pattern,
-    uint most, __global ushort *lengths, __global uint *left)
-{
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (at >= count) { return; }
-    Text text = {bytes, pages, classes, count};
-    if (!is_certain(text, at)) { return; }
-
-    // Past the limit a character, and what is looked at behind it, is still within the batch.
-    uint limit = count - at > most ? at + most : count;
-    while (limit < count && (bytes[limit] & 0xC0u) == 0x80u) { limit--; }
-    text.limit = limit;
-    do
-    {
-        uint end = pattern == GPT2 ? gpt2_end(text, at)
-            : CASED(pattern) ? o200k_end(text, at, DIGITS(pattern), pattern != TEKKEN)
-            : cl100k_end(text, at, DIGITS(pattern));
-        if (end >= limit && limit < count)
-        {
-            leave(left, at);
-            return;
-        }
-        lengths[at] = (ushort)(end - at);
-        at = end;
-    } while (bytes[at] != END_OF_TEXT && !is_certain(text, at));
-}
-
-// PieceTable's hash (Tokenisation/Bpe/PieceTable.cs); its multiplier is of the vocabulary's own, so that no text can be made for it.
+// The multipliers of both tables are of the vocabulary's own, so that no text can be made for them.
 FORCE_INLINE ulong mix(ulong value, ulong multiplier)
 {
     value *= multiplier;
     return value ^ value >> 32;
 }
 
-FORCE_INLINE ulong hash_of(__global const uchar *bytes, uint length, ulong multiplier)
-{
-    ulong hash = length * multiplier;
-    uint at = 0;
-    for (; at + 8 <= length; at += 8)
-    {
-        ulong eight = 0;
-        for (int i = 7; i >= 0; i--) { eight = eight << 8 | bytes[at + i]; }
-        hash = mix(hash ^ eight, multiplier);
-    }
-    ulong rest = 0;
-    for (; at < length; at++) { rest = rest << 8 | bytes[at]; }
-    return mix(hash ^ rest, multiplier);
-}
+#define KEY_BYTES 16
+#define GOES_ON (KEY_BYTES + 1)
 
-// Of each piece, at its first byte: its one token where it has one. Of the others the numbers: numbers[0] of those that `merge` does, whose places go
-// to misses, numbers[1] of those with more than `most` bytes, whose places and lengths go to longs.
-// slots [mask + 1]: a hash's upper half above a token + 1, 0 is free; starts [tokens + 1] of where a token's bytes are in `spelled`.
-__kernel GROUP_SIZE(GROUP) void look_up(__global const uchar *bytes, uint count, __global const ushort *lengths, __global const ulong *slots, uint mask,
-    __global const uint *starts, __global const uchar *spelled, ulong multiplier, uint most, __global uint *found, __global uint *counts,
-    __global uint *numbers, __global uint *misses, __global uint *longs)
+// The token that has all the bytes of a piece, or -1. Slots of two: 16 bytes with zeros behind; how many they are (0: free; GOES_ON: more follow), the token,
+// or a number for these and what is before them, and the number for what is before them (0: nothing).
+FORCE_INLINE int find_piece(__local const uint *words, uint place, uint length, __global const uint4 *pieces, uint mask, ulong multiplier)
 {
-    __local uint own, first;
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    uint length = at < count ? lengths[at] : 0;
-    int token = -1;
-    if (LOCAL_ID == 0) { own = 0; }
-    if (length > most)
+    uint before = 0;
+    while (1)
     {
-        uint number = add_atomic(numbers + 1, 1u);
-        longs[number * 2] = at;
-        longs[number * 2 + 1] = length;
-    }
-    else if (length > 0)
-    {
-        ulong hash = hash_of(bytes + at, length, multiplier);
-        for (uint slot = (uint)hash & mask; token < 0 && slots[slot] != 0ul; slot = slot + 1 & mask)
+        uint key[KEY_BYTES / 4];
+        uint low = words[place / 4];
+        UNROLL for (int i = 0; i < KEY_BYTES / 4; i++)
         {
-            if ((uint)(slots[slot] >> 32) != (uint)(hash >> 32)) { continue; }
-            uint other = (uint)slots[slot] - 1;
-            uint from = starts[other];
-            if (starts[other + 1] - from != length) { continue; }
-            uint same = 0;
-            while (same < length && spelled[from + same] == bytes[at + same]) { same++; }
-            if (same == length) { token = (int)other; }
+            uint high = words[place / 4 + i + 1];
+            int beyond = 4 * i + 4 - (int)length;
+            uint kept = beyond <= 0 ? 0xFFFFFFFFu : beyond >= 4 ? 0u : 0xFFFFFFFFu >> 8 * beyond;
+            key[i] = four_from(low, high, (place & 3u) * 8u) & kept;
+            low = high;
         }
+        uint there = length <= KEY_BYTES ? length : GOES_ON;
+        ulong hash = mix(((ulong)before << 32 | there) * multiplier ^ ((ulong)key[1] << 32 | key[0]), multiplier);
+        hash = mix(hash ^ ((ulong)key[3] << 32 | key[2]), multiplier);
+        uint value = 0;
+        for (uint at = (uint)hash & mask;; at = at + 1 & mask)
+        {
+            uint4 bytes = pieces[at * 2], rest = pieces[at * 2 + 1];
+            if (rest.x == 0) { return -1; }
+            value = rest.y;
+            if (((bytes.x ^ key[0]) | (bytes.y ^ key[1]) | (bytes.z ^ key[2]) | (bytes.w ^ key[3]) | (rest.x ^ there) | (rest.z ^ before)) == 0) { break; }
+        }
+        if (length <= KEY_BYTES) { return (int)value; }
+        before = value;
+        place += KEY_BYTES;
+        length -= KEY_BYTES;
     }
-    if (at < count) { counts[at] = token >= 0; }
-    if (token >= 0) { found[at] = (uint)token; }
-
-    // A group's misses are counted at once, since all groups share the number.
-    BARRIER();
-    int isMiss = length > 0 && length <= most && token < 0;
-    uint number = isMiss ? add_local(&own, 1u) : 0;
-    BARRIER();
-    if (LOCAL_ID == 0 && own > 0) { first = add_atomic(numbers, own); }
-    BARRIER();
-    if (isMiss) { misses[first + number] = at; }
 }
 
-#define MERGE_GROUP 64
-#define LANES 8
-#define SYMBOLS 64
-// The four pieces of a warp begin eight banks apart.
-#define PITCH (SYMBOLS + 8)
-#define PIECES (MERGE_GROUP / LANES)
+// While a piece is merged, a symbol's place has its id and how many bytes it is, and its last byte's place how many too. The keys of places where no pair
+// begins that merges are NO_RANK; the others have the rank and where in the piece the pair is, so that the least is the next merge.
+#define ID_BITS 22
+#define ID ((1u << ID_BITS) - 1)
 #define NO_RANK 0xFFFFFFFFu
 
-// MergeTable's slots (Tokenisation/Bpe/MergeTable.cs): two ids of 22 bits and a rank of 20. Rank and place in one number: the least is the next merge.
+// MergeTable's slots (Tokenisation/Bpe/MergeTable.cs): two ids of 22 bits and a rank of 20.
 FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong *slots, uint mask, int shift, ulong multiplier)
 {
-    ulong pair = (ulong)left << 22 | right;
+    ulong pair = (ulong)left << ID_BITS | right;
     for (uint slot = (uint)(pair * multiplier >> shift); slots[slot] != ~0ul; slot = slot + 1 & mask)
     {
-        if (slots[slot] >> 20 == pair) { return ((uint)slots[slot] & 0xFFFFFu) * SYMBOLS | at; }
+        if (slots[slot] >> 20 == pair) { return ((uint)slots[slot] & 0xFFFFFu) * MOST | at; }
     }
     return NO_RANK;
 }
 
-// Pieces of at most SYMBOLS bytes, each by LANES work items: as long as there is a pair that merges, the one of the least rank does, the leftmost of
-// equals. `live` has a bit for each symbol that is not yet part of the one before it; every lane of a piece has the same.
-__kernel GROUP_SIZE(MERGE_GROUP) void merge_pieces(__global const uchar *bytes, __global const ushort *lengths, __global const uint *misses, uint pieces,
-    __global const uint *byteIds, __global const ulong *slots, uint mask, int shift, ulong multiplier, __global const uint *merged,
-    __global uint *found, __global uint *counts)
+// Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
+// text has as many bytes behind it as make it a multiple of 16; prefixed: texts begin with a space, others are left; suspects: a bit for each byte that an
+// added token begins with.
+__kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
+    __global const uint *firsts, __global const ushort *pages, __global const uchar *classes, uint pattern, uint prefixed,
+    __global const uint4 *pieces, uint pieceMask, ulong pieceMultiplier, __global const uint *byteIds, __global const ulong *merges, uint mergeMask,
+    int mergeShift, ulong mergeMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
+    __global uint *before, __global uint *flags)
 {
-    __local uint symbols[PIECES * PITCH];
-    __local uint keys[PIECES * PITCH];
-    __local uint sizes[PIECES];
-    SCRATCH(scratch, MERGE_GROUP);
-    int lane = LOCAL_ID % LANES;
-    uint piece = (uint)GROUP_X * PIECES + LOCAL_ID / LANES;
-    uint at = piece < pieces ? misses[piece] : 0u;
-    uint length = piece < pieces ? lengths[at] : 0u;
-    __local uint *symbol = symbols + LOCAL_ID / LANES * PITCH;
-    __local uint *key = keys + LOCAL_ID / LANES * PITCH;
-    if (lane == 0) { sizes[LOCAL_ID / LANES] = length; }
-    for (uint i = lane; i < length; i += LANES) { symbol[i] = byteIds[bytes[at + i]]; }
-    BARRIER();
-    for (uint i = lane; i < SYMBOLS; i += LANES) { key[i] = i + 1 < length ? key_of(symbol[i], symbol[i + 1], i, slots, mask, shift, multiplier) : NO_RANK; }
-    uint longest = 0;
-    for (int i = 0; i < PIECES; i++) { longest = sizes[i] > longest ? sizes[i] : longest; }
-    BARRIER();
+    __local uint4 aligned[WINDOW / BLOCK + 2];
+    __local uint found[WINDOW];
+    __local uint4 shared[WINDOW / 4];
+    __local ushort misses[TILE / 2 + 1];
+    __local uint homes[WINDOW / 32];
+    __local uint ours, missed;
 
-    ulong live = length == SYMBOLS ? ~0ul : (1ul << length) - 1;
-    for (uint step = 1; step < longest; step++)
+    // What says where pieces are is not needed when they are merged, nor are the keys when the tokens are laid one behind the other.
+    __local uchar *raw = (__local uchar *)aligned;
+    __local uint *keys = (__local uint *)shared;
+    __local uint *letters = keys;
+    __local uint *numeric = letters + BITS;
+    __local uint *white = numeric + BITS;
+    __local uint *lineBreaks = white + BITS;
+    __local uint *heads = lineBreaks + BITS;
+    __local uint *tails = heads + BITS;
+    __local uint *breaks = tails + BITS;
+    __local uint2 *kinds = (__local uint2 *)(breaks + BITS + 2);
+    __local uint *sums = (__local uint *)(kinds + 256);
+    __local ushort *certain = (__local ushort *)(sums + GROUP);
+
+    uint tile = firstTile + (uint)GROUP_X;
+    int start = (int)(tile * TILE) - HISTORY;
+    uint first = firsts[tile];
+    uint block = (uint)LOCAL_ID;
+
+    // Text beside the texts is white space.
+    for (int i = (int)block; i < WINDOW / BLOCK + 2; i += GROUP)
     {
-        uint least = NO_RANK;
-        for (uint i = lane; i < longest; i += LANES) { least = key[i] < least ? key[i] : least; }
-        for (int other = 1; other < LANES; other *= 2)
-        {
-            uint theirs = lane_xor_bits(least, other, scratch);
-            least = theirs < least ? theirs : least;
-        }
-        if (least != NO_RANK)
-        {
-            uint here = least % SYMBOLS;
-            ulong right = live & ~0ul << here << 1;
-            int gone = lowest_one(right);
-            live &= ~(1ul << gone);
-            right &= right - 1;
-            uint becomes = merged[least / SYMBOLS];
-            if (lane == 0)
-            {
-                symbol[here] = becomes;
-                key[gone] = NO_RANK;
-                key[here] = right ? key_of(becomes, symbol[lowest_one(right)], here, slots, mask, shift, multiplier) : NO_RANK;
-            }
-            ulong before = live & ((1ul << here) - 1);
-            if (lane == 1 && before)
-            {
-                int neighbour = highest_one(before);
-                key[neighbour] = key_of(symbol[neighbour], becomes, neighbour, slots, mask, shift, multiplier);
-            }
-        }
-        BARRIER();
+        int at = start + i * BLOCK;
+        uint4 value = (uint4)(0x20202020u);
+        if (at >= 0 && at < (int)count && i <= WINDOW / BLOCK) { value = text[at / BLOCK]; }
+        aligned[i] = value;
+        if (at < (int)count && at + BLOCK > (int)count) { for (int j = (int)count - at; j < BLOCK; j++) { raw[i * BLOCK + j] = ' '; } }
     }
-
-    for (uint i = lane; i < length; i += LANES)
+    for (uint i = block; i < 7 * BITS; i += GROUP) { letters[i] = 0; }
+    if (block < WINDOW / 32) { homes[block] = 0; }
+    uint kind = block < 128 ? classes[(uint)pages[0] * 256u + block] : 0u;
+    uint look = block < 128 ? suspects[block / 32] >> (block & 31u) & 1u : 0u;
+    kinds[block] = (uint2)(
+        (kind & LETTER ? FOR_LETTER : 0u) | (kind == NUMBER ? FOR_NUMBER : 0u) | (kind == SPACE ? FOR_SPACE : 0u) | (look ? FOR_LOOK : 0u),
+        (kind == UPPER ? FOR_UPPER : 0u) | (is_break(block) ? FOR_BREAK : 0u) | (block == ' ' ? FOR_BLANK : 0u) | (block == '\'' ? FOR_QUOTE : 0u));
+    if (block == 0) { missed = 0; }
+    BARRIER();
+    for (uint i = first + block; i <= texts; i += GROUP)
     {
-        if (live >> i & 1ul) { found[at + ones_of(live & ((1ul << i) - 1))] = symbol[i]; }
+        int at = (i < texts ? (int)starts[i] : (int)count) - start;
+        if (at >= WINDOW + 32) { break; }
+        or_local(breaks + at / 32, 1u << (at & 31));
     }
-    if (lane == 0 && length > 0) { counts[at] = (uint)ones_of(live); }
-}
+    BARRIER();
 
-// The tokens of pieces that the CPU merged: piece i, whose place is longs[2i], has tokens[firsts[i] .. firsts[i + 1]]; a work item for each.
-__kernel GROUP_SIZE(GROUP) void place(__global const uint *longs, uint pieces, __global const uint *firsts, __global const uint *tokens,
-    __global uint *found, __global uint *counts)
-{
-    uint piece = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (piece >= pieces) { return; }
-    uint at = longs[piece * 2];
-    uint first = firsts[piece];
-    uint own = firsts[piece + 1] - first;
-    for (uint i = 0; i < own; i++) { found[at + i] = tokens[first + i]; }
-    counts[at] = own;
+    // The classes of this block's bytes.
+    uint at = block * BLOCK;
+    int isOwn = at >= HISTORY && at < HISTORY + TILE;
+    uint textBefore = first > 0 ? first - 1 : 0;
+    uint4 value = aligned[block];
+    uint2 front = kinds_of(kinds, value.x) | kinds_of(kinds, value.y) << 4u;
+    uint2 back = kinds_of(kinds, value.z) | kinds_of(kinds, value.w) << 4u;
+    uint letter = both(front.x, back.x, 0);
+    uint number = both(front.x, back.x, 8);
+    uint space = both(front.x, back.x, 16);
+    uint head = both(front.y, back.y, 0);
+    uint tail = letter & ~head;
+    uint lineBreak = both(front.y, back.y, 8);
+    uint blank = both(front.y, back.y, 16);
+    uint quote = both(front.y, back.y, 24);
+    uint inside = 0;
+    uint broken = breaks[at / 32] >> (at & 31u) & 0xFFFFu;
+    for (uint left = beyond_ascii(value); left != 0;)
+    {
+        // Of a character that begins in the block before, what is here.
+        uint i = lowest_bit(left);
+        uint gone = 0;
+        while (gone < 3 && gone < at + i && (raw[at + i - gone] & 0xC0u) == 0x80u) { gone++; }
+        int bytes;
+        uint scalar = decode(raw, breaks, at + i - gone, &bytes);
+        int isThere = bytes > (int)gone;
+        uint own = (isThere ? (1u << (bytes - (int)gone)) - 1u : 1u) << i & 0xFFFFu;
+        uint class = isThere ? classes[(uint)pages[scalar >> 8] * 256u + (scalar & 255u)] : 0u;
+        letter |= class & LETTER ? own : 0;
+        number |= class == NUMBER ? own : 0;
+        space |= class == SPACE ? own : 0;
+        head |= class & (UPPER | CASELESS | MARK) ? own : 0;
+        tail |= class & (LOWER | CASELESS | MARK) ? own : 0;
+        inside |= gone ? own : own & own - 1;
+        left &= ~own;
+        uint c = raw[at + i];
+        uint flag = (isThere ? 0 : LEAVE) | (suspects[c / 32] >> (c & 31u) & 1u ? SUSPECT : 0);
+        if (flag != 0 && isOwn && start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
+    }
+    uint looks = both(front.x, back.x, 24);
+    uint bare = prefixed ? broken & ~blank : 0;
+    if (isOwn && (looks | bare) != 0)
+    {
+        for (uint left = looks | bare; left != 0; left &= left - 1)
+        {
+            uint i = lowest_bit(left);
+            uint flag = (looks >> i & 1u ? SUSPECT : 0) | (bare >> i & 1u ? LEAVE : 0);
+            if (start + (int)(at + i) < (int)count) { flag_text(flags, starts, textBefore, texts, (uint)start + at + i, flag); }
+        }
+    }
+    ((__local ushort *)letters)[block] = (ushort)letter;
+    ((__local ushort *)numeric)[block] = (ushort)number;
+    ((__local ushort *)white)[block] = (ushort)space;
+    ((__local ushort *)lineBreaks)[block] = (ushort)lineBreak;
+    ((__local ushort *)heads)[block] = (ushort)head;
+    ((__local ushort *)tails)[block] = (ushort)tail;
+    BARRIER();
+
+    // Where a piece begins whatever comes before: at ends of most words.
+    uint none = 0xFFFFu & ~(letter | number | space | head | tail);
+    uint last = at > 0 ? at - 1 : 0;
+    uint letterBefore = letter << 1 | bit_at(letters, last);
+    uint numberBefore = number << 1 | bit_at(numeric, last);
+    uint noneBefore = none << 1 | !(bit_at(letters, last) | bit_at(numeric, last) | bit_at(white, last) | bit_at(heads, last) | bit_at(tails, last));
+    uint blankBefore = blank << 1 | (raw[last] == ' ');
+    uint sure = (numberBefore & ~number) | (~numberBefore & number & ~blankBefore)
+        | (~numberBefore & ~number & ((letterBefore & (space | (none & ~quote))) | (noneBefore & space & ~lineBreak)));
+    sure = at < HISTORY ? 0 : (broken | (sure & ~inside)) & 0xFFFFu;
+    uint all;
+    uint to = before_in_group((uint)ones(sure), &all, sums, GROUP);
+    if (at == HISTORY + TILE) { ours = to; }
+    for (; sure != 0; sure &= sure - 1) { certain[to++] = (ushort)(at + lowest_bit(sure)); }
+    if (block == 0) { certain[all] = WINDOW; }
+    BARRIER();
+
+    // Whole pieces; of the others the lengths are at their homes.
+    uint mine = ours;
+    for (uint i = block; i < mine; i += GROUP)
+    {
+        uint place = certain[i];
+        uint end = certain[i + 1];
+        if (start + (int)place >= (int)count) { continue; }
+        Stretch s = {raw, letters, numeric, white, lineBreaks, heads, tails, end, bit_at(breaks, end)};
+        if (i + 1 == all && !s.isLast)
+        {
+            // It goes on where the window ends.
+            flag_text(flags, starts, textBefore, texts, (uint)start + place, LEAVE);
+            continue;
+        }
+        while (place < end)
+        {
+            uint next = pattern == GPT2 ? gpt2_end(s, place)
+                : CASED(pattern) ? o200k_end(s, place, DIGITS(pattern), pattern != TEKKEN)
+                : cl100k_end(s, place, DIGITS(pattern));
+            // Bytes that are no text match nothing.
+            next = next > place ? next : place + 1;
+            uint length = next - place;
+            int id = find_piece((__local const uint *)raw, place, length, pieces, pieceMask, pieceMultiplier);
+            if (id < 0 && length == 1) { id = (int)byteIds[raw[place]]; }
+            found[place] = id >= 0 ? (uint)id : length;
+            if (id >= 0) { or_local(homes + place / 32, 1u << (place & 31u)); }
+            else if (length <= MOST) { misses[add_local(&missed, 1)] = (ushort)place; }
+            else { flag_text(flags, starts, textBefore, texts, (uint)start + place, LEAVE); }
+            place = next;
+        }
+    }
+    BARRIER();
+
+    for (uint i = block; i < missed; i += GROUP)
+    {
+        uint place = misses[i];
+        uint length = found[place];
+        __local uint *symbols = found + place;
+        __local uint *ranks = keys + place;
+        uint left = 0;
+        for (uint j = 0; j < length; j++)
+        {
+            uint right = byteIds[raw[place + j]];
+            symbols[j] = 1u << ID_BITS | right;
+            if (j > 0) { ranks[j - 1] = key_of(left, right, j - 1, merges, mergeMask, mergeShift, mergeMultiplier); }
+            left = right;
+        }
+        ranks[length - 1] = NO_RANK;
+        while (1)
+        {
+            uint least = NO_RANK;
+            for (uint j = 0; j < length; j++) { least = ranks[j] < least ? ranks[j] : least; }
+            if (least == NO_RANK) { break; }
+            uint here = least % MOST;
+            uint gone = here + (symbols[here] >> ID_BITS);
+            uint next = gone + (symbols[gone] >> ID_BITS);
+            uint becomes = merged[least / MOST];
+            ranks[gone] = NO_RANK;
+            symbols[next - 1] = (next - here) << ID_BITS;
+            symbols[here] = (next - here) << ID_BITS | becomes;
+            ranks[here] = next < length ? key_of(becomes, symbols[next] & ID, here, merges, mergeMask, mergeShift, mergeMultiplier) : NO_RANK;
+            if (here > 0)
+            {
+                uint neighbour = here - (symbols[here - 1] >> ID_BITS);
+                ranks[neighbour] = key_of(symbols[neighbour] & ID, becomes, neighbour, merges, mergeMask, mergeShift, mergeMultiplier);
+            }
+        }
+        for (uint j = 0; j < length;)
+        {
+            uint size = symbols[j] >> ID_BITS;
+            symbols[j] &= ID;
+            or_local(homes + (place + j) / 32, 1u << (place + j & 31u));
+            j += size;
+        }
+    }
+    BARRIER();
+
+    // The tokens one behind the other, by way of local memory.
+    sums = (__local uint *)aligned;
+    __local uint *numbered = sums + GROUP;
+    uint here = homes[block / 2] >> (block & 1u) * 16 & 0xFFFFu;
+    to = before_in_group((uint)ones(here), &all, sums, GROUP);
+    numbered[block] = to;
+    for (; here != 0; here &= here - 1) { keys[to++] = found[at + lowest_bit(here)]; }
+    BARRIER();
+    __global uint *slot = slots + (ulong)GROUP_X * SPAN;
+    for (uint i = block; i < all; i += GROUP) { slot[i] = keys[i]; }
+    if (block == 0) { counts[GROUP_X] = all; }
+    for (uint i = first + block; i < texts; i += GROUP)
+    {
+        int place = (int)starts[i] - start;
+        if (place >= HISTORY + TILE) { break; }
+        if (place < HISTORY) { continue; }
+        uint below = homes[place / 32] & ((1u << (place & 31)) - 1u);
+        if (place & 16) { below >>= 16; }
+        before[i] = numbered[place / 16] + (uint)ones(below & 0xFFFFu);
+    }
 }

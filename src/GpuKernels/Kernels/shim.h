@@ -333,22 +333,3 @@ FORCE_INLINE uint before_in_group(uint value, uint *all, __local uint *sums, con
 }
 
 #endif
-
-// The character that begins at a byte of valid UTF-8.
-FORCE_INLINE uint character_at(__global const uchar *text, uint at, int *bytes)
-{
-    uint first = text[at];
-    if (first < 0x80u) { *bytes = 1; return first; }
-    if (first < 0xE0u) { *bytes = 2; return (first & 0x1Fu) << 6 | (text[at + 1] & 0x3Fu); }
-    if (first < 0xF0u) { *bytes = 3; return (first & 0x0Fu) << 12 | (text[at + 1] & 0x3Fu) << 6 | (text[at + 2] & 0x3Fu); }
-    *bytes = 4;
-    return (first & 0x07u) << 18 | (text[at + 1] & 0x3Fu) << 12 | (text[at + 2] & 0x3Fu) << 6 | (text[at + 3] & 0x3Fu);
-}
-
-// left[0] counts the places at which something is that this device leaves to the CPU; the first of them stand behind it.
-#define LEFT 1023
-FORCE_INLINE void leave(__global uint *left, uint at)
-{
-    uint number = add_atomic(left, 1u);
-    if (number < LEFT) { left[1 + number] = at; }
-}

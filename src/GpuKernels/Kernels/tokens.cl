@@ -1,64 +1,7 @@
-// What tokenisers on a device have in common: each leaves at the first place of every word or piece how many tokens it has (counts), and the
-// tokens from there on (found), where as many places are its own; here they are laid one behind the other, and cut and framed for an encoder.
+// What tokenisers on a device have in common. A group of work items takes a tile of the texts, which lie one behind the other, and leaves its tokens, in
+// order, in the tile's slot.
 
 #define GROUP 256
-
-// In place: of each total the sum of those before it, and at the end, at [count], the sum of all. One group.
-__kernel GROUP_SIZE(GROUP) void scan_totals(__global uint *totals, uint count)
-{
-    __local uint sums[GROUP];
-    uint each = (count + GROUP - 1) / GROUP;
-    uint from = each * LOCAL_ID < count ? each * LOCAL_ID : count;
-    uint end = each < count - from ? from + each : count;
-    uint own = 0;
-    for (uint i = from; i < end; i++) { own += totals[i]; }
-    uint all;
-    uint sum = before_in_group(own, &all, sums, GROUP);
-    for (uint i = from; i < end; i++)
-    {
-        uint value = totals[i];
-        totals[i] = sum;
-        sum += value;
-    }
-    if (LOCAL_ID == 0) { totals[count] = all; }
-}
-
-// totals[group] = tokens of the words that begin in the group.
-__kernel GROUP_SIZE(GROUP) void count_tokens(__global const uint *counts, uint count, __global uint *totals)
-{
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    uint all;
-    before_in_group(at < count ? counts[at] : 0u, &all, sums, GROUP);
-    if (LOCAL_ID == 0) { totals[GROUP_X] = all; }
-}
-
-// The tokens one behind the other, and of each place how many tokens come before it.
-__kernel GROUP_SIZE(GROUP) void scatter(__global const uint *counts, uint count, __global const uint *totals, __global const uint *found,
-    __global uint *ids, __global uint *before)
-{
-    __local uint sums[GROUP];
-    uint at = (uint)GROUP_X * GROUP + LOCAL_ID;
-    int there = at < count;
-    uint own = there ? counts[at] : 0u;
-    uint all;
-    uint to = totals[GROUP_X] + before_in_group(own, &all, sums, GROUP);
-    if (there)
-    {
-        before[at] = to;
-        for (uint i = 0; i < own; i++) { ids[to + i] = found[at + i]; }
-    }
-}
-
-// offsets[t]: where the tokens of text t begin, of which the first place is starts[t]; a work item for each text, and one more.
-__kernel GROUP_SIZE(GROUP) void text_offsets(__global const uint *starts, uint texts, uint count, __global const uint *before,
-    __global const uint *totals, uint groups, __global uint *offsets)
-{
-    uint text = (uint)GROUP_X * GROUP + LOCAL_ID;
-    if (text > texts) { return; }
-    uint at = text < texts ? starts[text] : count;
-    offsets[text] = at < count ? before[at] : totals[groups];
-}
 
 // firsts[tile]: the first text that begins in the tile's window, `history` bytes before it, or later.
 __kernel GROUP_SIZE(GROUP) void texts_of_tiles(__global const uint *starts, uint texts, uint tiles, uint tileBytes, uint history, __global uint *firsts)
