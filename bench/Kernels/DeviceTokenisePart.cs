@@ -13,17 +13,25 @@ internal static class DeviceTokenisePart
     /// <summary>Batches of a round, so that what is done beside one another counts.</summary>
     private const int Batches = 6;
 
-    /// <summary>Texts of English-like words; the tokeniser's file and the texts are left for the peers.</summary>
+    /// <summary>
+    /// Texts of made-up words, of which half are no tokens as a whole; the tokeniser's file and the texts are left for the peers. Where the directory has corpus.txt (documents, each ended by
+    /// a zero byte) and tokenizer.json, as bench/parity/speed.mjs writes them, some of those documents in their place.
+    /// </summary>
     public static void Run(Accelerator accelerator, string directory, Figures figures, string name, string key, byte[] json)
     {
         var real = DevicesPart.IsCard(accelerator);
+        var most = real ? 48 << 20 : 1 << 18;
+        var (corpus, file) = (Path.Combine(directory, "corpus.txt"), Path.Combine(directory, "tokenizer.json"));
+        var isGiven = key == "tokenise" && File.Exists(corpus) && File.Exists(file);
+        if (isGiven) { json = File.ReadAllBytes(file); }
+
         var tokeniser = Tokeniser.Load(json);
         using var device = DeviceChecks.OnDevice(accelerator, json);
-        var texts = DeviceChecks.Texts(real ? 48 << 20 : 1 << 18, TextBytes);
+        var texts = isGiven ? Documents(File.ReadAllBytes(corpus), most) : DeviceChecks.Texts(most, TextBytes);
         var bytes = texts.Sum(text => (double)text.Length);
         File.WriteAllBytes(Path.Combine(directory, $"{key}.json"), json);
         File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
-        void Add(string what, string of, double seconds) => figures.Add(of.Length == 0 ? key : $"{key}/{of}", $"{name}, texts of 1 KB, {what}", bytes / seconds / 1e9, "GB/s");
+        void Add(string what, string of, double seconds) => figures.Add(of.Length == 0 ? key : $"{key}/{of}", $"{name}, texts of {(isGiven ? "corpus.txt" : "1 KB")}, {what}", bytes / seconds / 1e9, "GB/s");
 
         using var batch = new TextBatch(device.Stream, (int)bytes + texts.Count, texts.Count);
         device.Lay(texts, batch);
@@ -47,6 +55,23 @@ internal static class DeviceTokenisePart
         }));
         var packed = new PackedTokens();
         Add($"by the tokeniser on the CPU, {Environment.ProcessorCount} threads", "cpu", Figures.Clock(null, 2, () => tokeniser.Pack(texts, packed)));
+    }
+
+    /// <summary>Documents from all of the corpus, of about so many bytes.</summary>
+    private static List<ReadOnlyMemory<byte>> Documents(ReadOnlyMemory<byte> corpus, int most)
+    {
+        var every = Math.Max(1, corpus.Length / most);
+        var documents = new List<ReadOnlyMemory<byte>>();
+        for (var number = 0; !corpus.IsEmpty; number++)
+        {
+            var end = corpus.Span.IndexOf((byte)0);
+            if (end < 0) { end = corpus.Length; }
+            if (number % every == 0) { documents.Add(corpus[..end]); }
+
+            corpus = corpus[Math.Min(corpus.Length, end + 1)..];
+        }
+
+        return documents;
     }
 
     /// <summary>Batches of which each begins before the ids of the one before it are taken.</summary>

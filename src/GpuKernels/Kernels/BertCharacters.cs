@@ -7,21 +7,37 @@ namespace Platform.GpuKernels.Kernels;
 
 /// <summary>What BertNormalizer and BertPreTokenizer make of each character by itself, as a table for wordpiece.cl.</summary>
 /// <param name="Pages">By a character's number / 256: which block of <see cref="Entries"/>.</param>
-/// <param name="Entries">Blocks of 256: where in <see cref="Spelled"/> the normal form is, its length (bits 22 to 25), and the flags below.</param>
+/// <param name="Entries">
+/// Blocks of 256: the flags below, and of what is changed in bits 0 to 23 a normal form of at most three bytes, with zeros behind, or where <see cref="Long"/> says so its length (bits 20
+/// to 23) and where it is in <see cref="Spelled"/>.
+/// </param>
 /// <param name="Spelled">Normal forms in UTF-8.</param>
-internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spelled)
+/// <param name="Lowers">Whether letters are lowered.</param>
+internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spelled, bool Lowers)
 {
-    public const uint Kept = 0x0400_0000;
-    public const uint Space = 0x0800_0000;
-    public const uint Alone = 0x1000_0000;
+    /// <summary>Is removed.</summary>
+    public const uint Nothing = 0x4000_0000;
+
+    /// <summary>A word by itself.</summary>
+    public const uint Alone = 0x8000_0000;
+
+    /// <summary>Ends a word.</summary>
+    public const uint Space = Nothing | Alone;
+
+    /// <summary>Its own bytes are not its normal form.</summary>
+    public const uint Changed = 0x2000_0000;
 
     /// <summary>A character whose normal form depends on its neighbours, or would begin and end words: such a text is tokenised on the CPU.</summary>
-    public const uint Special = 0x2000_0000;
+    public const uint Special = 0x1000_0000;
+
+    public const uint Long = 0x0800_0000;
 
     /// <summary>How many times the bytes of a character its normal form has at most: a Hangul syllable becomes three letters of three bytes.</summary>
     public const int Growth = 3;
 
-    private const int LengthShift = 22;
+    private const int LengthShift = 20;
+    private const uint Offset = (1 << LengthShift) - 1;
+    private const int ShortBytes = 3;
     private const int CharacterCount = 0x11_0000;
 
     /// <summary>The table of a file's normalisers; null where they are not those that a BertNormalizer becomes.</summary>
@@ -69,14 +85,30 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
 
         // A buffer on a device is not empty.
         spelled.Add(0);
-        return new BertCharacters(pages, [.. entries], [.. spelled]);
+        return new BertCharacters(pages, [.. entries], [.. spelled], lowercase);
+    }
+
+    /// <summary>The normal form of a character: whether it is its own bytes, or else which.</summary>
+    /// <param name="entry">Of the character.</param>
+    /// <param name="bytes">The character's.</param>
+    /// <param name="spelled"><see cref="Spelled"/>.</param>
+    /// <param name="room">For three bytes.</param>
+    public static ReadOnlySpan<byte> Spell(uint entry, ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> spelled, Span<byte> room)
+    {
+        if ((entry & Changed) == 0) { return bytes; }
+        if ((entry & Long) != 0) { return spelled.Slice((int)(entry & Offset), (int)(entry >> LengthShift & 15)); }
+
+        var length = 0;
+        for (var rest = entry & 0xFF_FFFF; rest != 0; rest >>= 8) { room[length++] = (byte)rest; }
+
+        return room[..length];
     }
 
     private static uint Entry(uint scalar, bool cleanText, bool chinese, bool stripAccents, bool lowercase, List<byte> spelled)
     {
-        if (!Rune.IsValid(scalar)) { return Special; }
-        if (cleanText && Characters.Is(scalar, CharacterSets.Cleaned)) { return 0; }
-        if (Characters.IsWhiteSpace(scalar)) { return cleanText || scalar == ' ' ? Write(" "u8, Space, spelled) : Special; }
+        if (!Rune.IsValid(scalar)) { return Special | Space; }
+        if (cleanText && Characters.Is(scalar, CharacterSets.Cleaned)) { return Changed | Nothing; }
+        if (Characters.IsWhiteSpace(scalar)) { return cleanText || scalar == ' ' ? Space : Special | Space; }
 
         var alone = chinese && Characters.IsChinese(scalar);
         Span<uint> parts = stackalloc uint[18];
@@ -89,7 +121,7 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
             if (stripAccents && Characters.Is(part, CharacterSets.Nonspacing)) { continue; }
 
             // What has a combining class changes places with its neighbours.
-            if (stripAccents && Characters.CombiningClass(part) != 0) { return Special; }
+            if (stripAccents && Characters.CombiningClass(part) != 0) { return Special | Space; }
 
             var lower = lowercase ? Characters.LowerOf(part) : [];
             if (lower.IsEmpty) { normal.Add(part); }
@@ -97,11 +129,11 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
         }
 
         var splits = normal.Any(part => Characters.Is(part, CharacterSets.Punctuation) || Characters.IsWhiteSpace(part));
-        if (splits && (normal.Count > 1 || Characters.IsWhiteSpace(normal[0]))) { return Special; }
-        if (alone && normal.Count != 1) { return Special; }
+        if (splits && (normal.Count > 1 || Characters.IsWhiteSpace(normal[0]))) { return Special | Space; }
+        if (alone && normal.Count != 1) { return Special | Space; }
 
         var flags = alone || splits ? Alone : 0;
-        if (normal is [var only] && only == scalar) { return Kept | flags; }
+        if (normal is [var only] && only == scalar) { return flags; }
 
         Span<byte> bytes = stackalloc byte[18 * 3 * 4];
         var length = 0;
@@ -109,12 +141,23 @@ internal sealed record BertCharacters(ushort[] Pages, uint[] Entries, byte[] Spe
 
         // What the kernels have room for; no character of Unicode 16 is beyond it.
         var own = new Rune(scalar).Utf8SequenceLength;
-        return normal.Count > own || length > Math.Min(15, own == 1 ? 1 : own * Growth) ? Special : Write(bytes[..length], flags, spelled);
+        return normal.Count > own || length > Math.Min(15, own == 1 ? 1 : own * Growth) ? Special | Space : Write(bytes[..length], flags, spelled);
     }
 
     private static uint Write(ReadOnlySpan<byte> bytes, uint flags, List<byte> spelled)
     {
-        var entry = (uint)spelled.Count | ((uint)bytes.Length << LengthShift) | flags;
+        flags |= Changed | (bytes.IsEmpty ? Nothing : 0);
+        if (bytes.Length <= ShortBytes)
+        {
+            for (var i = 0; i < bytes.Length; i++) { flags |= (uint)bytes[i] << 8 * i; }
+
+            return flags;
+        }
+
+        // Unicode 16 has 110 KB of them.
+        if (spelled.Count > Offset) { return Special | Space; }
+
+        var entry = (uint)spelled.Count | ((uint)bytes.Length << LengthShift) | flags | Long;
         spelled.AddRange(bytes);
         return entry;
     }

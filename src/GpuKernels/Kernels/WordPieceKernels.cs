@@ -32,12 +32,13 @@ internal static class WordPieceKernels
         var count = launch.Int(1);
         var text = launch.Buffer<byte>(0)[..count];
         var starts = launch.Buffer<int>(3)[..launch.Int(4)];
-        var flags = launch.Buffer<uint>(20);
+        var flags = launch.Buffer<uint>(25);
         var tile = (launch.Int(2) + group) * Tile;
         var at = Math.Max(0, tile - History);
         var end = Math.Min(count, tile + Span);
 
         // Null is not known: what is before the window may be of a word.
+        Span<byte> room = stackalloc byte[4];
         bool? within = at == 0 ? false : null;
         var words = new List<(int Home, List<byte> Bytes)>();
         var isOwn = false;
@@ -56,17 +57,17 @@ internal static class WordPieceKernels
             var valid = Rune.DecodeFromUtf8(rest, out var rune, out var bytes) == System.Buffers.OperationStatus.Done;
             if (!valid) { bytes = 1; }
 
-            var entry = !valid && at < tile && (text[at] & 0xC0) == 0x80 ? 0
-                : !valid ? BertCharacters.Special
+            var entry = !valid && at < tile && (text[at] & 0xC0) == 0x80 ? BertCharacters.Nothing | BertCharacters.Changed
+                : !valid ? BertCharacters.Special | BertCharacters.Space
                 : launch.Buffer<uint>(7)[(launch.Buffer<ushort>(6)[rune.Value >> 8] * 256) + (rune.Value & 255)];
             if (at >= tile && at < tile + Tile)
             {
                 if ((entry & BertCharacters.Special) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
-                if ((launch.Buffer<uint>(16)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
+                if ((launch.Buffer<uint>(19)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
             }
 
-            var normal = (entry & BertCharacters.Kept) != 0 ? rest[..bytes] : launch.Buffer<byte>(8).Slice((int)(entry & 0x3F_FFFF), (int)(entry >> 22 & 15));
-            if ((entry & (BertCharacters.Special | BertCharacters.Space)) != 0) { within = false; }
+            var normal = BertCharacters.Spell(entry, rest[..bytes], launch.Buffer<byte>(8), room);
+            if ((entry & BertCharacters.Space) == BertCharacters.Space) { within = false; }
             else if (!normal.IsEmpty)
             {
                 var alone = (entry & BertCharacters.Alone) != 0;
@@ -88,7 +89,7 @@ internal static class WordPieceKernels
         // A word that may go on beyond the window is known only where it is too long already.
         var isCut = isOwn && at >= end && within == true && end < count && starts.BinarySearch(end) < 0;
         var made = 0;
-        var ids = launch.Buffer<uint>(17).Slice(group * Span, Span);
+        var ids = launch.Buffer<uint>(22).Slice(group * Span, Span);
         var nextText = starts.BinarySearch(tile);
         nextText = nextText < 0 ? ~nextText : nextText;
         while (nextText > 0 && starts[nextText - 1] == tile) { nextText--; }
@@ -96,18 +97,18 @@ internal static class WordPieceKernels
         for (var i = 0; i <= words.Count; i++)
         {
             var home = i < words.Count ? words[i].Home : Tile - 1;
-            for (; nextText < starts.Length && starts[nextText] <= tile + home; nextText++) { launch.Buffer<int>(19)[nextText] = made; }
+            for (; nextText < starts.Length && starts[nextText] <= tile + home; nextText++) { launch.Buffer<int>(24)[nextText] = made; }
             if (i == words.Count) { break; }
 
             var word = words[i].Bytes;
-            var isLong = word.Count(value => (value & 0xC0) != 0x80) > launch.Int(14);
+            var isLong = word.Count(value => (value & 0xC0) != 0x80) > launch.Int(17);
             if (isCut && i == words.Count - 1 && !isLong) { TokenKernels.Flag(flags, starts, tile + home, TokenKernels.Leave); }
 
-            var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, launch.Buffer<uint>(11), (uint)launch.Int(13));
-            foreach (var token in tokens ?? [(uint)launch.Int(15)]) { ids[made++] = token; }
+            var tokens = isLong || (isCut && i == words.Count - 1) ? null : Longest(word, launch.Buffer<uint>(14), (uint)launch.Int(16));
+            foreach (var token in tokens ?? [(uint)launch.Int(18)]) { ids[made++] = token; }
         }
 
-        launch.Buffer<int>(18)[group] = made;
+        launch.Buffer<int>(23)[group] = made;
     }
 
     /// <summary>The tokens of a word, or null.</summary>

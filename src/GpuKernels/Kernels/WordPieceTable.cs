@@ -4,13 +4,17 @@ using System.Numerics;
 namespace Platform.GpuKernels.Kernels;
 
 /// <summary>A vocabulary as wordpiece.cl looks it up: a table of whole words, which has most tokens, and a tree of bytes, which has all.</summary>
-/// <param name="Wholes">[slots][8]: the token's bytes with zeros behind, how many they are (0 is free), its id, nothing.</param>
+/// <param name="Wholes">[slots][8]: the token's bytes with zeros behind, how many they are (0 is free), its id, nothing; a power of two of them.</param>
+/// <param name="BucketSeeds">
+/// A power of two. A token's hash has a bucket by its first bits, and its product with the bucket's seed a slot by its first bits (Belazzougui, Botelho and Dietzfelbinger, "Hash, displace,
+/// and compress", 2009).
+/// </param>
 /// <param name="Steps">
 /// [slots][4], a double array (Aoe, "An Efficient Digital Search Algorithm by Using a Double-Array Structure", 1989): a node is a slot, the root slot 0; by a byte it leads to the slot at
 /// its base plus the byte, if that says that it comes from there. Where it comes from (<see cref="NoNode"/>: free), its base, the id + 1 of the token that ends there, nothing.
 /// </param>
 /// <param name="GoOn">The node of what a continuing token begins with, or <see cref="NoNode"/>.</param>
-internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
+internal sealed record WordPieceTable(uint[] Wholes, uint[] BucketSeeds, uint[] Steps, uint GoOn)
 {
     public const uint NoNode = uint.MaxValue;
 
@@ -23,11 +27,20 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
     /// <summary>The longest token among the whole words.</summary>
     public const int KeyBytes = 16;
 
-    /// <summary>Slots that are looked at. A token that does not fit there is found in the tree, so that no vocabulary makes the search long.</summary>
-    private const int Probes = 8;
+    private const int TokensOfBucket = 4;
+
+    /// <summary>More are not given a place. A token without one is found in the tree, so that no vocabulary makes looking or loading long.</summary>
+    private const int MostOfBucket = 32;
+
+    /// <summary>Seeds that are tried for a bucket. A slot is free in one of three cases or more, so that for few of a usual vocabulary's none is found.</summary>
+    private const int Seeds = 4096;
 
     private const int WholeWords = 8;
     private const int StepWords = 4;
+
+    public int BucketShift => Shift(BucketSeeds.Length);
+
+    public int SlotShift => Shift(Wholes.Length / WholeWords);
 
     /// <param name="tokens">Every token of the vocabulary with its id, of at most 2^24 bytes together (<see cref="Tokenisation.WordPiece.TokenTrie.MaximalNodes"/>).</param>
     /// <param name="continuation">What the spelling of a token begins with that continues a word: ##.</param>
@@ -36,8 +49,6 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
         var nodes = new Dictionary<uint, uint>();
         var ends = new Dictionary<uint, int>();
 
-        // A warp looks as often as that of its words that is looked for longest, so that the table is a quarter full at most.
-        var wholes = new uint[WholeWords * BitOperations.RoundUpToPowerOf2((uint)Math.Max(8, tokens.Count * 4))];
         foreach (var (token, id) in tokens)
         {
             if (token.Length == 0) { continue; }
@@ -50,17 +61,17 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
             }
 
             ends[node] = id;
-            if (token.Length <= KeyBytes) { AddWhole(wholes, token, id); }
         }
 
+        var (wholes, seeds) = PlaceWholes([.. tokens.Where(each => each.Token.Length is > 0 and <= KeyBytes)]);
         var (steps, slots) = Place(nodes, ends);
         var goOn = 0u;
         foreach (var value in continuation)
         {
-            if (!nodes.TryGetValue((goOn << 8) | value, out goOn)) { return new WordPieceTable(wholes, steps, NoNode); }
+            if (!nodes.TryGetValue((goOn << 8) | value, out goOn)) { return new WordPieceTable(wholes, seeds, steps, NoNode); }
         }
 
-        return new WordPieceTable(wholes, steps, slots[goOn]);
+        return new WordPieceTable(wholes, seeds, steps, slots[goOn]);
     }
 
     /// <summary>The double array, and of each node its slot.</summary>
@@ -123,29 +134,71 @@ internal sealed record WordPieceTable(uint[] Wholes, uint[] Steps, uint GoOn)
         return ([.. steps], slots);
     }
 
-    private static void AddWhole(uint[] wholes, ReadOnlySpan<byte> token, int id)
+    /// <summary>Tokens with a slot of their own each: a bucket's seed leads all of its tokens to free ones.</summary>
+    private static (uint[] Wholes, uint[] Seeds) PlaceWholes(IReadOnlyList<(byte[] Token, int Id)> tokens)
+    {
+        var slots = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(8, tokens.Count * 3 / 2));
+        var seeds = new uint[(int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(2, tokens.Count / TokensOfBucket))];
+        var (bucketShift, slotShift) = (Shift(seeds.Length), Shift(slots));
+        var wholes = new uint[WholeWords * slots];
+        var keys = new uint[KeyBytes / 4];
+        var hashes = new uint[tokens.Count];
+        for (var i = 0; i < hashes.Length; i++)
+        {
+            Key(tokens[i].Token, keys);
+            hashes[i] = Hash(keys);
+        }
+
+        // Large buckets are put first, while there is much room.
+        foreach (var bucket in Enumerable.Range(0, hashes.Length).GroupBy(i => hashes[i] >> bucketShift).OrderByDescending(each => each.Count()))
+        {
+            // Of those of one hash but one has a place, and of very many the first ones.
+            var some = bucket.DistinctBy(i => hashes[i]).Take(MostOfBucket).ToArray();
+            var seed = 1u;
+            for (var tries = 0; tries < Seeds && !Fits(seed); tries++) { seed = (seed * 0x2C1B_3C6D) + 0x297A_2D38 | 1; }
+
+            if (!Fits(seed)) { continue; }
+
+            seeds[bucket.Key] = seed;
+            foreach (var i in some)
+            {
+                var slot = wholes.AsSpan((int)(hashes[i] * seed >> slotShift) * WholeWords, WholeWords);
+                Key(tokens[i].Token, slot);
+                (slot[KeyBytes / 4], slot[(KeyBytes / 4) + 1]) = ((uint)tokens[i].Token.Length, (uint)tokens[i].Id);
+            }
+
+            bool Fits(uint tried)
+            {
+                for (var i = 0; i < some.Length; i++)
+                {
+                    var slot = hashes[some[i]] * tried >> slotShift;
+                    if (wholes[((int)slot * WholeWords) + (KeyBytes / 4)] != 0) { return false; }
+                    for (var j = 0; j < i; j++)
+                    {
+                        if (hashes[some[j]] * tried >> slotShift == slot) { return false; }
+                    }
+                }
+
+                return true;
+            }
+        }
+
+        return (wholes, seeds);
+    }
+
+    private static int Shift(int count) => 32 - BitOperations.Log2((uint)count);
+
+    private static void Key(ReadOnlySpan<byte> token, Span<uint> key)
     {
         Span<byte> bytes = stackalloc byte[KeyBytes];
         bytes.Clear();
         token.CopyTo(bytes);
-        Span<uint> key = stackalloc uint[KeyBytes / 4];
-        var hash = (uint)token.Length;
-        for (var i = 0; i < key.Length; i++)
-        {
-            key[i] = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(i * 4)..]);
-            hash = (hash ^ key[i]) * 0x9E37_79B1;
-            hash ^= hash >> 15;
-        }
+        for (var i = 0; i < KeyBytes / 4; i++) { key[i] = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(i * 4)..]); }
+    }
 
-        var mask = (uint)((wholes.Length / WholeWords) - 1);
-        for (var probe = 0u; probe < Probes; probe++)
-        {
-            var slot = wholes.AsSpan((int)((hash + probe) & mask) * WholeWords, WholeWords);
-            if (slot[KeyBytes / 4] != 0) { continue; }
-
-            key.CopyTo(slot);
-            (slot[key.Length], slot[key.Length + 1]) = ((uint)token.Length, (uint)id);
-            return;
-        }
+    private static uint Hash(ReadOnlySpan<uint> key)
+    {
+        var both = ((ulong)(key[0] ^ 0x9E37_79B1) * (key[1] ^ 0x85EB_CA77)) ^ ((ulong)(key[2] ^ 0xC2B2_AE3D) * (key[3] ^ 0x27D4_EB2F));
+        return (uint)both ^ (uint)(both >> 32);
     }
 }

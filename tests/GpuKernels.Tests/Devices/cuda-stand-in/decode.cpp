@@ -390,6 +390,11 @@ private:
 
 } // namespace
 
-Kernel decode(Body &body) { return Decoder(body).kernel(); }
+Kernel decode(Body &body)
+{
+    Kernel made = Decoder(body).kernel();
+    order(made.ops);
+    return made;
+}
 
 } // namespace ptx

@@ -129,7 +129,7 @@ bool Group::pick(Warp &w)
         }
         return false;
     }
-    w.pc = std::min_element(w.ahead.begin(), w.ahead.end(), [](const Lanes &a, const Lanes &b) { return a.pc < b.pc; })->pc;
+    w.pc = std::min_element(w.ahead.begin(), w.ahead.end(), [&](const Lanes &a, const Lanes &b) { return kernel->ops[(size_t)a.pc].order < kernel->ops[(size_t)b.pc].order; })->pc;
     advance(w);
     return true;
 }
@@ -147,7 +147,7 @@ void Group::advance(Warp &w)
             w.ahead.pop_back();
             continue;
         }
-        if (other.pc < w.pc && w.active)
+        if (kernel->ops[(size_t)other.pc].order < kernel->ops[(size_t)w.pc].order && w.active)
         {
             std::swap(other.pc, w.pc);
             std::swap(other.mask, w.active);

@@ -37,6 +37,8 @@ struct Op
     int32_t target = 0;
     int64_t imm = 0;
     uint32_t line = 0;
+    /// Lanes that are at what has the least order are run first.
+    uint32_t order = 0;
     Kind kind = Kind::Plain;
     Class counted = Class::Integer;
     bool negated = false, wide = false, wide2 = false;
@@ -138,6 +140,7 @@ struct Body
 };
 
 Kernel decode(Body &body);
+void order(std::vector<Op> &ops);
 [[noreturn]] void refuse(uint32_t line, const std::string &what);
 
 } // namespace ptx

@@ -258,6 +258,10 @@ void counting()
     expect(sectors("ld.global.u32 %r12, [%rd6];") == 404, "words one after the other");
     expect(sectors("mul.wide.u32 %rd8, %r1, 8; add.s64 %rd8, %rd1, %rd8; ld.global.u32 %r12, [%rd8];") == 804, "every second word");
     expect(sectors("ld.global.u32 %r12, [%rd1];") == 101, "one word for all");
+    // A loop whose end stands before its beginning in the text, as clang puts it: the halves of the warp meet at the end of each of eight rounds of six instructions.
+    KernelCount loop = counted("mov.u32 %r10, 0; setp.lt.u32 %p3, %r6, 16; bra HEAD_; END_: add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 8; @%p4 bra HEAD_; bra OUT_; HEAD_: @%p3 bra END_; add.u32 %r11, %r10, 1; bra END_; OUT_: mov.u32 %r12, %r10;", 32, 1);
+    expect(loop.all().issued == none.all().issued / 6 + 3 + 8 * 6 + 2, "lanes meet at the end of a round: " + std::to_string(loop.all().issued) + " " + std::to_string(none.all().issued));
+
     options().count = false;
 }
 
