@@ -1,12 +1,12 @@
 // Measures the kernels: `bench/run-kernels [PART...]`. Each part is one file here; without a name all are run but the one of a million chunks, which
-// takes minutes and 5 GB. `parity` is for the scripts of bench/parity, `embed` for bench/embedding, `devices` for bench/gpu.sh.
+// takes minutes and 5 GB, and published tokenisers, which take minutes and are to be had first (bench/parity/run-published). `parity` is for the scripts of bench/parity, `embed` for bench/embedding, `devices` for bench/gpu.sh.
 using Platform.Kernels;
 
 if (args is ["parity", .. var subject]) { return Parity.Run(subject); }
 if (args is ["embed", var directory]) { return EmbedPart.Run(directory); }
 if (args is ["devices", .. var task]) { return DevicesPart.Run(task); }
 
-const string Large = "search-million";
+const string Large = "search-million", Published = "published";
 var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
 {
     ["search"] = SearchPart.Measure,
@@ -17,10 +17,11 @@ var parts = new Dictionary<string, Action<TextWriter>>(StringComparer.Ordinal)
     ["lexical"] = LexicalPart.Measure,
     ["bpe"] = SubwordPart.MeasureBpe,
     ["unigram"] = SubwordPart.MeasureUnigram,
+    [Published] = SubwordPart.MeasurePublished,
     ["tokenise"] = TokenisePart.Measure,
 };
 
-var wanted = args.Length == 0 ? [.. parts.Keys.Where(name => name != Large)] : args;
+var wanted = args.Length == 0 ? [.. parts.Keys.Where(name => name is not (Large or Published))] : args;
 foreach (var name in wanted)
 {
     if (!parts.TryGetValue(name, out var measure))

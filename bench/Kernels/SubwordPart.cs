@@ -18,6 +18,15 @@ internal static class SubwordPart
 
     public static void MeasureUnigram(TextWriter output) => Measure(output, "unigram");
 
+    /// <summary>The tokenizer.json files that bench/parity/run-published has taken from npm and NuGet, on some corpora each.</summary>
+    public static void MeasurePublished(TextWriter output)
+    {
+        var folder = Path.GetFullPath(Path.Combine("bench", "parity", "published", "obj", "files"));
+        if (!Directory.Exists(folder)) { throw new InvalidOperationException("There are no published files yet: bench/parity/run-published takes them from npm and NuGet."); }
+
+        foreach (var file in Directory.EnumerateFiles(folder, "*.json").Order(StringComparer.Ordinal)) { Measure(output, file); }
+    }
+
     private static void Measure(TextWriter output, string part)
     {
         var folder = Directory.CreateTempSubdirectory("tokenise-").FullName;

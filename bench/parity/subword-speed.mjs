@@ -1,7 +1,8 @@
-// How fast npm's tiktoken and tokenizers are on one core, beside Platform.Kernels in the same run: `node subword-speed.mjs FOLDER bpe|unigram`; run by bench/run-kernels.
+// How fast npm's tiktoken and tokenizers are on one core, beside Platform.Kernels in the same run: `node subword-speed.mjs FOLDER bpe|unigram|FILE`, a FILE being a tokenizer.json; run by bench/run-kernels.
 // Writes what the other side needs to FOLDER and prints a line for each measurement: reference, corpus, bytes, seconds of processor time.
 import { createRequire } from "node:module";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { corpora, hostile } from "./texts.mjs";
 import { kinds } from "./models.mjs";
 
@@ -36,11 +37,10 @@ async function measure(reference, encode, most = texts) {
 }
 
 const plain = texts.filter(([name]) => !name.startsWith("hostile"));
-async function huggingFace(kind) {
-    const json = JSON.stringify(kinds[kind]());
+async function huggingFace(kind, json = JSON.stringify(kinds[kind]()), most = plain) {
     writeFileSync(`${folder}/${kind}.json`, json);
     const tokeniser = require("tokenizers").Tokenizer.fromString(json);
-    await measure(kind, documents => tokeniser.encodeBatch(documents), plain);
+    await measure(kind, documents => tokeniser.encodeBatch(documents), most);
 }
 
 if (part === "bpe") {
@@ -53,4 +53,5 @@ if (part === "bpe") {
     }
     await huggingFace("llama3");
 }
-else { await huggingFace("xlmr"); }
+else if (part === "unigram") { await huggingFace("xlmr"); }
+else { await huggingFace(basename(part, ".json"), readFileSync(part, "utf8"), plain.filter(([name]) => ["en", "fr", "ru", "hi", "th", "zh", "ja", "code", "mixed"].includes(name))); }

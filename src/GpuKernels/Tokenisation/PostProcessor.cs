@@ -68,7 +68,8 @@ internal sealed record PostProcessor(TemplatePart[] Single, TemplatePart[] Pair,
 
     private static PostProcessor Template(StageOptions options)
     {
-        options.Knows("single", "pair", "special_tokens");
+        // Those of ByteLevel were left behind in Command R+'s file; the reference does not look at them there.
+        options.Knows("single", "pair", "special_tokens", "add_prefix_space", "trim_offsets", "use_regex");
         var special = options.Member("special_tokens");
         var pair = Parts(options, "pair", special);
         return pair.Any(part => part.Sequence == 0) && pair.Any(part => part.Sequence == 1)

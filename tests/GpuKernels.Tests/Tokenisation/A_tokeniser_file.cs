@@ -42,4 +42,16 @@ public class A_tokeniser_file
         Assert.Equal([-1, 0, 0, 0, 1, 2, -1], tokeniser.Encode("unaffable! un"u8).WordIds);
         Assert.Equal([-1, 0, -1, 0, 1, -1], tokeniser.Encode("un"u8, "un!"u8).WordIds);
     }
+
+    [Fact]
+    public void may_have_a_template_in_which_options_of_bytes_were_left_behind()
+    {
+        var tokeniser = Tokeniser.Load(System.Text.Encoding.UTF8.GetBytes("""
+            {"pre_tokenizer":{"type":"BertPreTokenizer"},
+             "post_processor":{"add_prefix_space":true,"trim_offsets":false,"use_regex":true,"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"a","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+              "pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{"a":{"id":"a","ids":[2],"tokens":["a"]}}},
+             "model":{"type":"WordPiece","vocab":{"[UNK]":0,"un":1,"a":2}}}
+            """));
+        Assert.Equal([2, 1], tokeniser.Encode("un"u8).Ids);
+    }
 }
