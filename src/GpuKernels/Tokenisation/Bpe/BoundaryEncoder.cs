@@ -12,7 +12,10 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// its end; that is found by going back from places where no token fits. Which token ends at a place depends on nothing behind it, so that each place is
 /// given up once at most (H. van Antwerpen, A. Neubeck, "So many tokens, so little time", GitHub's blog, 2024).
 /// </remarks>
-internal sealed class BoundaryEncoder(TokenSplits splits)
+/// <param name="splits">The tokens.</param>
+/// <param name="byteIds">The tokens of the 256 bytes.</param>
+/// <param name="merger">Of the same merges; it is used only where they are not in order.</param>
+internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMerger merger)
 {
     /// <summary>128 KiB: pairs that come again in a text of any language are nearly all found.</summary>
     private const int MemoBits = 14;
@@ -97,9 +100,23 @@ internal sealed class BoundaryEncoder(TokenSplits splits)
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool MeetNew(int left, int right, ref ulong known, ref long steps)
     {
-        var meet = splits.Meet(left, right, MergeTable.NoRank, out var looked);
+        int looked;
+        var meet = splits.IsInOrder ? splits.Meet(left, right, MergeTable.NoRank, out looked) : AreMerged(left, right, out looked);
         steps -= looked;
         known = (((ulong)(uint)left << 33) | ((ulong)(uint)right << 1)) | (meet ? 1ul : 0);
         return meet;
+    }
+
+    /// <summary>Whether merging the bytes of both ends with these two.</summary>
+    private bool AreMerged(int left, int right, out int steps)
+    {
+        var first = splits.Text(left);
+        var second = splits.Text(right);
+        steps = first.Length + second.Length;
+        var symbols = merger.Begin(steps);
+        for (var i = 0; i < first.Length; i++) { symbols[i] = byteIds[first[i]]; }
+        for (var i = 0; i < second.Length; i++) { symbols[first.Length + i] = byteIds[second[i]]; }
+
+        return merger.Merge(steps) == 2 && symbols[0] == left && symbols[1] == right;
     }
 }

@@ -1,12 +1,13 @@
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
 /// <summary>
-/// The tokens that merging can make, each with the one pair that it is made of: what encoding without merging works with (<see cref="BoundaryEncoder"/>).
+/// The tokens that merging can make, each with the one pair that it is made of, or where they are not made in the order of ranks with its bytes: what encoding without
+/// merging works with (<see cref="BoundaryEncoder"/>).
 /// </summary>
 internal sealed class TokenSplits
 {
     /// <summary>Of all tokens together: the largest byte-level vocabulary in use, o200k_base, has 1.4 MB.</summary>
-    private const int MostBytes = 8 * 1024 * 1024;
+    public const int MostBytes = 8 * 1024 * 1024;
 
     /// <summary>The rank of a single byte, lower than those of all merges.</summary>
     private const int Byte = -1;
@@ -18,6 +19,7 @@ internal sealed class TokenSplits
     private readonly long[] rights;
     private readonly int[] lengths;
     private readonly int[] shorter;
+    private byte[]?[]? texts;
 
     private TokenSplits(MergeTable merges, int tokens)
     {
@@ -78,16 +80,45 @@ internal sealed class TokenSplits
 
         if (unmade.Exists(pair => tokens[pair.Left] is not null && tokens[pair.Right] is not null)) { return null; }
 
-        if (TokenTrie.TryMake(tokens) is not { } trie) { return null; }
+        return splits.TryFind(tokens) ? splits : null;
+    }
 
-        splits.Trie = trie;
-        for (var id = 0; id < tokens.Length; id++)
+    /// <summary>The same where a token may be merged later than one that it is part of, or later than its rank says.</summary>
+    /// <param name="byteIds">The tokens of the 256 bytes, all different.</param>
+    /// <param name="merges">Those that a text can come to, one for each token.</param>
+    /// <param name="tokens">The bytes of those that they make, by id, and of the single bytes.</param>
+    /// <returns>null where they are too many bytes.</returns>
+    public static TokenSplits? TryMakeOutOfOrder(ReadOnlySpan<int> byteIds, MergeTable merges, byte[]?[] tokens)
+    {
+        var splits = new TokenSplits(merges, tokens.Length) { texts = new byte[]?[tokens.Length] };
+        foreach (var id in (int[])[.. byteIds, .. merges.InOrder().Select(merge => merge.Becomes)])
         {
-            splits.shorter[id] = tokens[id] is { Length: > 1 } token ? trie.Longest(ref token[0], 0, token.Length - 1, out _, out _) : TokenTrie.None;
+            splits.texts[id] = tokens[id];
+            splits.lengths[id] = tokens[id]!.Length;
         }
 
-        return splits;
+        return splits.TryFind(splits.texts) ? splits : null;
     }
+
+    /// <summary>Makes the trie, and finds each token's next shorter one.</summary>
+    private bool TryFind(byte[]?[] tokens)
+    {
+        if (TokenTrie.TryMake(tokens) is not { } trie) { return false; }
+
+        Trie = trie;
+        for (var id = 0; id < tokens.Length; id++)
+        {
+            shorter[id] = tokens[id] is { Length: > 1 } token ? trie.Longest(ref token[0], 0, token.Length - 1, out _, out _) : TokenTrie.None;
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether ranks say what was merged first: <see cref="Meet"/> is to be asked only then, else <see cref="Text"/> is to be merged.</summary>
+    public bool IsInOrder => texts is null;
+
+    /// <summary>A token's bytes; only where <see cref="IsInOrder"/> is false.</summary>
+    public ReadOnlySpan<byte> Text(int token) => texts![token];
 
     /// <summary>In bytes.</summary>
     public int Length(int token) => lengths[token];

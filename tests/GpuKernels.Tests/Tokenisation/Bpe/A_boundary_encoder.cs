@@ -36,8 +36,8 @@ public class A_boundary_encoder
             if (TokenSplits.TryMake(byteIds, merges) is not { } splits) { continue; }
 
             encoded++;
-            var encoder = new BoundaryEncoder(splits);
             var merger = new PairMerger(merges);
+            var encoder = new BoundaryEncoder(splits, byteIds, new PairMerger(merges));
             var tokens = new int[300];
             for (var text = 0; text < 60; text++)
             {
@@ -48,6 +48,52 @@ public class A_boundary_encoder
         }
 
         Assert.True(encoded >= leastEncoded, $"Of 50 vocabularies {encoded} could be encoded without merging.");
+    }
+
+    [Theory]
+    [InlineData(Kind.InOrder)]
+    [InlineData(Kind.Shuffled)]
+    public void is_used_where_a_file_lists_every_pair_that_spells_a_token(Kind kind)
+    {
+        var random = new Random(11 + (int)kind);
+        var inOrder = 0;
+        for (var vocabulary = 0; vocabulary < 50; vocabulary++)
+        {
+            var letters = 1 + random.Next(4);
+            var (byteIds, few) = Vocabulary(random, kind, letters, 1 + random.Next(100));
+            var spelled = Enumerable.Range(0, letters).ToDictionary(letter => ((char)('a' + letter)).ToString(), letter => byteIds['a' + letter]);
+            foreach (var (left, right, becomes) in few.InOrder())
+            {
+                var (first, second) = (spelled.FirstOrDefault(token => token.Value == left).Key, spelled.FirstOrDefault(token => token.Value == right).Key);
+                if (first is not null && second is not null) { spelled.TryAdd(first + second, becomes); }
+            }
+
+            // Tokens in the order in which they were made, and of each the pairs in the order of their ids.
+            var pairs = few.InOrder().Select(merge => spelled.FirstOrDefault(token => token.Value == merge.Becomes).Key).Where(token => token is not null).Distinct()
+                .SelectMany(token => Enumerable.Range(1, token.Length - 1)
+                    .Where(at => spelled.ContainsKey(token[..at]) && spelled.ContainsKey(token[at..]))
+                    .Select(at => (Left: spelled[token[..at]], Right: spelled[token[at..]], Becomes: spelled[token]))
+                    .Order())
+                .ToList();
+            var all = new MergeTable(pairs.Count);
+            foreach (var (rank, pair) in pairs.Index()) { all.Add(pair.Left, pair.Right, rank, pair.Becomes); }
+
+            var made = BytePairVocabulary.Make(byteIds, all);
+            Assert.NotNull(made.Splits);
+            inOrder += made.Splits.IsInOrder ? 1 : 0;
+            var encoder = new BytePairEncoder(made);
+            var merger = new PairMerger(all);
+            var sink = new TokenSink();
+            for (var text = 0; text < 60; text++)
+            {
+                var piece = Piece(random, letters, 1 + random.Next(text == 0 ? 300 : 40));
+                sink.Clear(wantsOffsets: false);
+                encoder.Tokenise(piece, sink);
+                Assert.Equal(Merged(merger, byteIds, piece), sink.Ids.ToArray());
+            }
+        }
+
+        Assert.InRange(inOrder, 1, 49);
     }
 
     [Fact]
@@ -65,7 +111,7 @@ public class A_boundary_encoder
         var sink = new TokenSink();
         new BytePairEncoder(BytePairVocabulary.Make(byteIds, merges)).Tokenise(text, sink);
         Assert.Equal(Merged(new PairMerger(merges), byteIds, text), sink.Ids.ToArray());
-        Assert.Equal(0, new BoundaryEncoder(splits).Encode(ref text[0], text.Length, new int[text.Length]));
+        Assert.Equal(0, new BoundaryEncoder(splits, byteIds, new PairMerger(merges)).Encode(ref text[0], text.Length, new int[text.Length]));
     }
 
     [Theory]
@@ -77,7 +123,7 @@ public class A_boundary_encoder
         merges.Add('a', 'b', rank: inOrder ? 0 : 1, becomes: 256);
         merges.Add(256, 'c', rank: inOrder ? 1 : 0, becomes: 257);
         var vocabulary = BytePairVocabulary.Make([.. Enumerable.Range(0, 256)], merges);
-        Assert.Equal(inOrder, vocabulary.Splits is not null);
+        Assert.Equal(inOrder, vocabulary.Splits!.IsInOrder);
         var sink = new TokenSink();
         sink.Clear(wantsOffsets: true);
         new BytePairEncoder(vocabulary).Tokenise("abcabx"u8, sink);
