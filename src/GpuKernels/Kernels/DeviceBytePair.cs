@@ -16,8 +16,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
 
     private readonly bool _addPrefixSpace;
     private readonly SplitPattern _pattern;
-    private readonly BytePairTable _pieces;
-    private readonly MergeTable _merges;
+    private readonly BytePairTable _table;
     private readonly OnDevice _device;
 
     public DeviceBytePair(Accelerator accelerator, BytePairVocabulary vocabulary, SplitPattern pattern, TokenTree added, bool addPrefixSpace)
@@ -25,10 +24,11 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     {
         try
         {
-            (_addPrefixSpace, _pattern, _merges) = (addPrefixSpace, pattern, vocabulary.Merges);
-            _pieces = BytePairTable.Make(vocabulary.WholePieces ?? Whole(vocabulary));
+            (_addPrefixSpace, _pattern) = (addPrefixSpace, pattern);
+            _table = BytePairTable.Make(vocabulary.WholePieces ?? Whole(vocabulary), vocabulary.ByteIds, vocabulary.Merges);
             _device = new OnDevice(
-                Up(UnicodeClasses.ClassPages), Up(UnicodeClasses.Classes), Up<uint>(_pieces.Slots), Up<int>(vocabulary.ByteIds), Up(_merges.Slots), Up(_merges.Merged));
+                Up(UnicodeClasses.ClassPages), Up(UnicodeClasses.Classes), Up<uint>(_table.Slots), Up<int>(vocabulary.ByteIds), Up<uint>(_table.ByteRanks), Up<ulong>(_table.Pairs),
+                Up(vocabulary.Merges.Merged));
         }
         catch
         {
@@ -44,8 +44,9 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     protected override void Tokenise(in TileWork work, int firstTile, int tiles) =>
         Launch(
             BytePairKernels.Module, "tokenise_tiles", tiles, work.Text, work.Bytes, firstTile, work.Starts, work.Texts, work.Firsts, _device.Pages, _device.Classes,
-            (uint)_pattern, _addPrefixSpace ? 1 : 0, _device.Pieces, (uint)((_pieces.Slots.Length / BytePairTable.SlotWords) - 1), (long)_pieces.Multiplier, _device.ByteIds,
-            _device.Merges, (uint)(_merges.Slots.Length - 1), _merges.Shift, (long)_merges.Multiplier, _device.Merged, Suspects, work.Slots, work.Counts, work.Before, work.Flags);
+            (uint)_pattern, _addPrefixSpace ? 1 : 0, _device.Pieces, (uint)((_table.Slots.Length / BytePairTable.SlotWords) - 1), (long)_table.Multiplier, _device.ByteIds,
+            _device.ByteRanks, _device.Pairs, (uint)((_table.Pairs.Length / 4) - 1), _table.PairShift, (long)_table.Multiplier, _device.Merged, Suspects, work.Slots, work.Counts,
+            work.Before, work.Flags);
 
     /// <summary>The pieces that end as one token when they are merged, of those that a file's merges spell.</summary>
     private static PieceTable Whole(BytePairVocabulary vocabulary)
@@ -75,5 +76,5 @@ internal sealed class DeviceBytePair : DeviceTokeniser
         return new PieceTable(whole);
     }
 
-    private readonly record struct OnDevice(MemoryBuffer Pages, MemoryBuffer Classes, MemoryBuffer Pieces, MemoryBuffer ByteIds, MemoryBuffer Merges, MemoryBuffer Merged);
+    private readonly record struct OnDevice(MemoryBuffer Pages, MemoryBuffer Classes, MemoryBuffer Pieces, MemoryBuffer ByteIds, MemoryBuffer ByteRanks, MemoryBuffer Pairs, MemoryBuffer Merged);
 }

@@ -13,6 +13,7 @@
 #define SPAN 4064    // WINDOW - HISTORY: the homes
 #define TILE 3584    // leaves 480 bytes for the last stretch
 #define MOST 512     // bytes of the longest piece that is merged
+#define LENGTHS 64   // of missed pieces, the last for what is longer
 #define BITS (WINDOW / 32 + 2) // of a bit for each byte, and what is read behind them
 
 // Classes of characters, as Tokenisation/Bpe/UnicodeClasses.cs has them; 0 is what is in none.
@@ -340,17 +341,23 @@ FORCE_INLINE int find_piece(__local const uint *words, uint place, uint length, 
 // begins that merges are NO_RANK; the others have the rank and where in the piece the pair is, so that the least is the next merge.
 #define ID_BITS 22
 #define ID ((1u << ID_BITS) - 1)
+#define RANK_BITS 20
 #define NO_RANK 0xFFFFFFFFu
 
-// MergeTable's slots (Tokenisation/Bpe/MergeTable.cs): two ids of 22 bits and a rank of 20.
-FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong *slots, uint mask, int shift, ulong multiplier)
+// The rank of two ids above the place of their pair. Four slots of 22 bits, 22 bits and a rank of 20 are looked at together, and where they are all taken the next four too.
+FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong2 *pairs, uint mask, int shift, ulong multiplier)
 {
     ulong pair = (ulong)left << ID_BITS | right;
-    for (uint slot = (uint)(pair * multiplier >> shift); slots[slot] != ~0ul; slot = slot + 1 & mask)
+    for (uint four = (uint)(pair * multiplier >> 32) >> shift;; four = four + 1 & mask)
     {
-        if (slots[slot] >> 20 == pair) { return ((uint)slots[slot] & 0xFFFFFu) * MOST | at; }
+        ulong2 front = pairs[four * 2], back = pairs[four * 2 + 1];
+        ulong a = front.x ^ pair << RANK_BITS, b = front.y ^ pair << RANK_BITS, c = back.x ^ pair << RANK_BITS, d = back.y ^ pair << RANK_BITS;
+        ulong least = a < b ? a : b;
+        least = c < least ? c : least;
+        least = d < least ? d : least;
+        if (least >> RANK_BITS == 0) { return (uint)least * MOST | at; }
+        if (back.y == ~0ul) { return NO_RANK; }
     }
-    return NO_RANK;
 }
 
 // Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
@@ -358,8 +365,8 @@ FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong *s
 // added token begins with.
 __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
     __global const uint *firsts, __global const ushort *pages, __global const uchar *classes, uint pattern, uint prefixed,
-    __global const uint4 *pieces, uint pieceMask, ulong pieceMultiplier, __global const uint *byteIds, __global const ulong *merges, uint mergeMask,
-    int mergeShift, ulong mergeMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
+    __global const uint4 *pieces, uint pieceMask, ulong pieceMultiplier, __global const uint *byteIds, __global const uint *byteRanks,
+    __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
     __global uint *before, __global uint *flags)
 {
     __local uint4 aligned[WINDOW / BLOCK + 2];
@@ -367,6 +374,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     __local uint4 shared[WINDOW / 4];
     __local ushort misses[TILE / 2 + 1];
     __local uint homes[WINDOW / 32];
+    __local uint lengths[LENGTHS];
     __local uint ours, missed;
 
     // What says where pieces are is not needed when they are merged, nor are the keys when the tokens are laid one behind the other.
@@ -399,6 +407,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     }
     for (uint i = block; i < 7 * BITS; i += GROUP) { letters[i] = 0; }
     if (block < WINDOW / 32) { homes[block] = 0; }
+    if (block < LENGTHS) { lengths[block] = 0; }
     uint kind = block < 128 ? classes[(uint)pages[0] * 256u + block] : 0u;
     uint look = block < 128 ? suspects[block / 32] >> (block & 31u) & 1u : 0u;
     kinds[block] = (uint2)(
@@ -515,28 +524,44 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             if (id < 0 && length == 1) { id = (int)byteIds[raw[place]]; }
             found[place] = id >= 0 ? (uint)id : length;
             if (id >= 0) { or_local(homes + place / 32, 1u << (place & 31u)); }
-            else if (length <= MOST) { misses[add_local(&missed, 1)] = (ushort)place; }
+            else if (length <= MOST)
+            {
+                misses[add_local(&missed, 1)] = (ushort)place;
+                add_local(lengths + (LENGTHS - 1 - (length < LENGTHS ? length : LENGTHS - 1)), 1);
+            }
             else { flag_text(flags, starts, textBefore, texts, (uint)start + place, LEAVE); }
             place = next;
         }
     }
     BARRIER();
 
+    // The longest first, so that those of a warp are of about a length.
+    to = before_in_group(block < LENGTHS ? lengths[block] : 0, &all, sums, GROUP);
+    if (block < LENGTHS) { lengths[block] = to; }
+    BARRIER();
+    for (uint i = block; i < missed; i += GROUP)
+    {
+        uint length = found[misses[i]];
+        certain[add_local(lengths + (LENGTHS - 1 - (length < LENGTHS ? length : LENGTHS - 1)), 1)] = misses[i];
+    }
+    BARRIER();
+    for (uint i = block; i < missed; i += GROUP) { misses[i] = certain[i]; }
+    BARRIER();
     for (uint i = block; i < missed; i += GROUP)
     {
         uint place = misses[i];
         uint length = found[place];
         __local uint *symbols = found + place;
         __local uint *ranks = keys + place;
-        uint left = 0;
+        uint left = raw[place];
         for (uint j = 0; j < length; j++)
         {
-            uint right = byteIds[raw[place + j]];
-            symbols[j] = 1u << ID_BITS | right;
-            if (j > 0) { ranks[j - 1] = key_of(left, right, j - 1, merges, mergeMask, mergeShift, mergeMultiplier); }
+            uint right = raw[place + j + 1];
+            uint rank = byteRanks[left << 8 | right];
+            symbols[j] = 1u << ID_BITS | byteIds[left];
+            ranks[j] = rank == NO_RANK || j + 1 == length ? NO_RANK : rank * MOST | j;
             left = right;
         }
-        ranks[length - 1] = NO_RANK;
         while (1)
         {
             uint least = NO_RANK;
@@ -549,11 +574,11 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             ranks[gone] = NO_RANK;
             symbols[next - 1] = (next - here) << ID_BITS;
             symbols[here] = (next - here) << ID_BITS | becomes;
-            ranks[here] = next < length ? key_of(becomes, symbols[next] & ID, here, merges, mergeMask, mergeShift, mergeMultiplier) : NO_RANK;
+            ranks[here] = next < length ? key_of(becomes, symbols[next] & ID, here, pairs, pairMask, pairShift, pairMultiplier) : NO_RANK;
             if (here > 0)
             {
                 uint neighbour = here - (symbols[here - 1] >> ID_BITS);
-                ranks[neighbour] = key_of(symbols[neighbour] & ID, becomes, neighbour, merges, mergeMask, mergeShift, mergeMultiplier);
+                ranks[neighbour] = key_of(symbols[neighbour] & ID, becomes, neighbour, pairs, pairMask, pairShift, pairMultiplier);
             }
         }
         for (uint j = 0; j < length;)
