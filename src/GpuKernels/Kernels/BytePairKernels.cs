@@ -28,7 +28,7 @@ internal static class BytePairKernels
     {
         var pieces = Pieces(launch.Buffer<uint>(10));
         var ranks = new Dictionary<(uint Left, uint Right), int>();
-        foreach (var slot in launch.Buffer<ulong>(15)[..((launch.Int(16) + 1) * 4)])
+        foreach (var slot in launch.Buffer<ulong>(17)[..((launch.Int(18) + 1) * 4)])
         {
             if (slot != ulong.MaxValue) { ranks.Add(((uint)(slot >> 42), (uint)(slot >> 20) & 0x3F_FFFF), (int)slot & 0xF_FFFF); }
         }
@@ -41,7 +41,7 @@ internal static class BytePairKernels
         var count = launch.Int(1);
         var text = launch.Buffer<byte>(0)[..count];
         var starts = launch.Buffer<int>(3)[..launch.Int(4)];
-        var flags = launch.Buffer<uint>(24);
+        var flags = launch.Buffer<uint>(26);
         var pattern = (SplitPattern)launch.Int(8);
         var tile = (launch.Int(2) + group) * Tile;
         var end = Math.Min(count, tile + Span);
@@ -49,14 +49,14 @@ internal static class BytePairKernels
 
         // Where the window ends with the texts or with one of them, so does the last stretch.
         var isWhole = end == count || starts.BinarySearch(end) >= 0;
-        var ids = launch.Buffer<uint>(21).Slice(group * Span, Span);
+        var ids = launch.Buffer<uint>(23).Slice(group * Span, Span);
         var made = 0;
         var next = 0;
         while (next < starts.Length && starts[next] < tile) { next++; }
 
         for (var i = 0; i < certain.Count && certain[i] < tile + Tile; i++)
         {
-            for (; next < starts.Length && starts[next] <= certain[i]; next++) { launch.Buffer<int>(23)[next] = made; }
+            for (; next < starts.Length && starts[next] <= certain[i]; next++) { launch.Buffer<int>(25)[next] = made; }
 
             if (i + 1 == certain.Count && !isWhole)
             {
@@ -80,16 +80,16 @@ internal static class BytePairKernels
                 else if (piece.Length > MergedBytes) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
                 else
                 {
-                    foreach (var id in Merge(piece, launch.Buffer<uint>(13), ranks, launch.Buffer<uint>(19))) { ids[made++] = id; }
+                    foreach (var id in Merge(piece, launch.Buffer<uint>(15), ranks, launch.Buffer<uint>(21))) { ids[made++] = id; }
                 }
 
                 at += piece.Length;
             }
         }
 
-        for (; next < starts.Length && starts[next] < tile + Tile; next++) { launch.Buffer<int>(23)[next] = made; }
+        for (; next < starts.Length && starts[next] < tile + Tile; next++) { launch.Buffer<int>(25)[next] = made; }
 
-        launch.Buffer<int>(22)[group] = made;
+        launch.Buffer<int>(24)[group] = made;
     }
 
     /// <summary>Where in a tile and beyond it a piece begins whatever is before; texts of the tile are flagged.</summary>
@@ -109,7 +109,7 @@ internal static class BytePairKernels
             if (at >= tile && at < tile + Tile)
             {
                 if (!isValid || (isFirst && launch.Int(9) != 0 && text[at] != ' ')) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
-                if ((launch.Buffer<uint>(20)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
+                if ((launch.Buffer<uint>(22)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
             }
 
             var isCertain = isFirst || (before, kind) switch

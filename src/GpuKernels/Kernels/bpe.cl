@@ -292,19 +292,35 @@ FORCE_INLINE uint o200k_end(Stretch s, uint start, uint digits, int contractions
     return spaces(s, start, 1);
 }
 
-// The multipliers of both tables are of the vocabulary's own, so that no text can be made for them.
-FORCE_INLINE ulong mix(ulong value, ulong multiplier)
-{
-    value *= multiplier;
-    return value ^ value >> 32;
-}
-
 #define KEY_BYTES 16
 #define GOES_ON (KEY_BYTES + 1)
 
+// The bytes of a key that has so many.
+FORCE_INLINE uint4 kept_of(uint length)
+{
+    uint kept[KEY_BYTES / 4];
+    UNROLL for (int i = 0; i < KEY_BYTES / 4; i++)
+    {
+        int beyond = 4 * i + 4 - (int)length;
+        kept[i] = beyond <= 0 ? 0xFFFFFFFFu : beyond >= 4 ? 0u : 0xFFFFFFFFu >> 8 * beyond;
+    }
+    return (uint4)(kept[0], kept[1], kept[2], kept[3]);
+}
+
+// A table of pieces, of which each has a slot of its own (Kernels/BytePairTable.cs): the first bits of its hash lead to a seed, and this to its slot. The multipliers
+// are the vocabulary's own, so that no text can be made for them.
+typedef struct
+{
+    __global const uint4 *slots;
+    __global const uint *seeds;
+    __global const ulong *multipliers;
+    int seedShift;
+    int slotShift;
+} Pieces;
+
 // The token that has all the bytes of a piece, or -1. Slots of two: 16 bytes with zeros behind; how many they are (0: free; GOES_ON: more follow), the token,
 // or a number for these and what is before them, and the number for what is before them (0: nothing).
-FORCE_INLINE int find_piece(__local const uint *words, uint place, uint length, __global const uint4 *pieces, uint mask, ulong multiplier)
+FORCE_INLINE int find_piece(__local const uint *words, __local const uint4 *kept, uint place, uint length, Pieces pieces)
 {
     uint before = 0;
     while (1)
@@ -314,24 +330,18 @@ FORCE_INLINE int find_piece(__local const uint *words, uint place, uint length, 
         UNROLL for (int i = 0; i < KEY_BYTES / 4; i++)
         {
             uint high = words[place / 4 + i + 1];
-            int beyond = 4 * i + 4 - (int)length;
-            uint kept = beyond <= 0 ? 0xFFFFFFFFu : beyond >= 4 ? 0u : 0xFFFFFFFFu >> 8 * beyond;
-            key[i] = four_from(low, high, (place & 3u) * 8u) & kept;
+            key[i] = four_from(low, high, (place & 3u) * 8u);
             low = high;
         }
+        uint4 mine = (uint4)(key[0], key[1], key[2], key[3]) & kept[length < KEY_BYTES ? length : KEY_BYTES];
         uint there = length <= KEY_BYTES ? length : GOES_ON;
-        ulong hash = mix(((ulong)before << 32 | there) * multiplier ^ ((ulong)key[1] << 32 | key[0]), multiplier);
-        hash = mix(hash ^ ((ulong)key[3] << 32 | key[2]), multiplier);
-        uint value = 0;
-        for (uint at = (uint)hash & mask;; at = at + 1 & mask)
-        {
-            uint4 bytes = pieces[at * 2], rest = pieces[at * 2 + 1];
-            if (rest.x == 0) { return -1; }
-            value = rest.y;
-            if (((bytes.x ^ key[0]) | (bytes.y ^ key[1]) | (bytes.z ^ key[2]) | (bytes.w ^ key[3]) | (rest.x ^ there) | (rest.z ^ before)) == 0) { break; }
-        }
-        if (length <= KEY_BYTES) { return (int)value; }
-        before = value;
+        ulong hash = mine.x * pieces.multipliers[0] + mine.y * pieces.multipliers[1] + mine.z * pieces.multipliers[2] + mine.w * pieces.multipliers[3]
+            + (before << 5 | there) * pieces.multipliers[4];
+        uint slot = (uint)(hash >> 16) * pieces.seeds[(uint)(hash >> 32) >> pieces.seedShift] >> pieces.slotShift;
+        uint4 bytes = pieces.slots[slot * 2] ^ mine, rest = pieces.slots[slot * 2 + 1];
+        if ((bytes.x | bytes.y | bytes.z | bytes.w | (rest.x ^ there) | (rest.z ^ before)) != 0) { return -1; }
+        if (length <= KEY_BYTES) { return (int)rest.y; }
+        before = rest.y;
         place += KEY_BYTES;
         length -= KEY_BYTES;
     }
@@ -360,12 +370,30 @@ FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong2 *
     }
 }
 
+#define EIGHT 8
+// A piece of more bytes has the least key of each eight that are all its own, so that not all are looked at for each merge.
+#define DIRECT 24
+
+FORCE_INLINE uint least_of_eight(__local const uint4 *keys, uint eight)
+{
+    uint4 front = keys[eight * 2], back = keys[eight * 2 + 1];
+    uint4 least = (uint4)(front.x < back.x ? front.x : back.x, front.y < back.y ? front.y : back.y, front.z < back.z ? front.z : back.z, front.w < back.w ? front.w : back.w);
+    uint low = least.x < least.y ? least.x : least.y, high = least.z < least.w ? least.z : least.w;
+    return low < high ? low : high;
+}
+
+FORCE_INLINE uint least_of(__local const uint *keys, uint from, uint end, uint least)
+{
+    for (uint i = from; i < end; i++) { least = keys[i] < least ? keys[i] : least; }
+    return least;
+}
+
 // Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
 // text has as many bytes behind it as make it a multiple of 16; prefixed: texts begin with a space, others are left; suspects: a bit for each byte that an
 // added token begins with.
 __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
     __global const uint *firsts, __global const ushort *pages, __global const uchar *classes, uint pattern, uint prefixed,
-    __global const uint4 *pieces, uint pieceMask, ulong pieceMultiplier, __global const uint *byteIds, __global const uint *byteRanks,
+    __global const uint4 *slotsOfPieces, __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteIds, __global const uint *byteRanks,
     __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
     __global uint *before, __global uint *flags)
 {
@@ -375,6 +403,8 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     __local ushort misses[TILE / 2 + 1];
     __local uint homes[WINDOW / 32];
     __local uint lengths[LENGTHS];
+    __local uint minima[WINDOW / EIGHT];
+    __local uint4 kept[KEY_BYTES + 1];
     __local uint ours, missed;
 
     // What says where pieces are is not needed when they are merged, nor are the keys when the tokens are laid one behind the other.
@@ -408,6 +438,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     for (uint i = block; i < 7 * BITS; i += GROUP) { letters[i] = 0; }
     if (block < WINDOW / 32) { homes[block] = 0; }
     if (block < LENGTHS) { lengths[block] = 0; }
+    if (block < KEY_BYTES + 1) { kept[block] = kept_of(block); }
     uint kind = block < 128 ? classes[(uint)pages[0] * 256u + block] : 0u;
     uint look = block < 128 ? suspects[block / 32] >> (block & 31u) & 1u : 0u;
     kinds[block] = (uint2)(
@@ -500,6 +531,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
 
     // Whole pieces; of the others the lengths are at their homes.
     uint mine = ours;
+    Pieces pieces = {slotsOfPieces, seeds, multipliers, seedShift, slotShift};
     for (uint i = block; i < mine; i += GROUP)
     {
         uint place = certain[i];
@@ -520,7 +552,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             // Bytes that are no text match nothing.
             next = next > place ? next : place + 1;
             uint length = next - place;
-            int id = find_piece((__local const uint *)raw, place, length, pieces, pieceMask, pieceMultiplier);
+            int id = find_piece((__local const uint *)raw, kept, place, length, pieces);
             if (id < 0 && length == 1) { id = (int)byteIds[raw[place]]; }
             found[place] = id >= 0 ? (uint)id : length;
             if (id >= 0) { or_local(homes + place / 32, 1u << (place & 31u)); }
@@ -562,10 +594,19 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             ranks[j] = rank == NO_RANK || j + 1 == length ? NO_RANK : rank * MOST | j;
             left = right;
         }
+        uint firstEight = (place + EIGHT - 1) / EIGHT;
+        uint endEight = length > DIRECT ? (place + length) / EIGHT : 0;
+        for (uint j = firstEight; j < endEight; j++) { minima[j] = least_of_eight(shared, j); }
         while (1)
         {
-            uint least = NO_RANK;
-            for (uint j = 0; j < length; j++) { least = ranks[j] < least ? ranks[j] : least; }
+            uint least;
+            if (endEight == 0) { least = least_of(keys, place, place + length, NO_RANK); }
+            else
+            {
+                least = least_of(keys, place, firstEight * EIGHT, NO_RANK);
+                least = least_of(minima, firstEight, endEight, least);
+                least = least_of(keys, endEight * EIGHT, place + length, least);
+            }
             if (least == NO_RANK) { break; }
             uint here = least % MOST;
             uint gone = here + (symbols[here] >> ID_BITS);
@@ -575,11 +616,16 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             symbols[next - 1] = (next - here) << ID_BITS;
             symbols[here] = (next - here) << ID_BITS | becomes;
             ranks[here] = next < length ? key_of(becomes, symbols[next] & ID, here, pairs, pairMask, pairShift, pairMultiplier) : NO_RANK;
+            uint neighbour = here;
             if (here > 0)
             {
-                uint neighbour = here - (symbols[here - 1] >> ID_BITS);
+                neighbour = here - (symbols[here - 1] >> ID_BITS);
                 ranks[neighbour] = key_of(symbols[neighbour] & ID, becomes, neighbour, pairs, pairMask, pairShift, pairMultiplier);
             }
+
+            uint eight = (place + neighbour) / EIGHT;
+            uint behind = (place + gone) / EIGHT + 1 < endEight ? (place + gone) / EIGHT + 1 : endEight;
+            for (eight = eight > firstEight ? eight : firstEight; eight < behind; eight++) { minima[eight] = least_of_eight(shared, eight); }
         }
         for (uint j = 0; j < length;)
         {
