@@ -26,9 +26,9 @@ internal static class BytePairKernels
 
     private static void TokeniseTiles(CpuLaunch launch)
     {
-        var pieces = Pieces(launch.Buffer<uint>(10));
+        var pieces = Pieces(launch.Buffer<uint>(9));
         var ranks = new Dictionary<(uint Left, uint Right), int>();
-        foreach (var slot in launch.Buffer<ulong>(17)[..((launch.Int(18) + 1) * 4)])
+        foreach (var slot in launch.Buffer<ulong>(16)[..((launch.Int(17) + 1) * 4)])
         {
             if (slot != ulong.MaxValue) { ranks.Add(((uint)(slot >> 42), (uint)(slot >> 20) & 0x3F_FFFF), (int)slot & 0xF_FFFF); }
         }
@@ -41,22 +41,22 @@ internal static class BytePairKernels
         var count = launch.Int(1);
         var text = launch.Buffer<byte>(0)[..count];
         var starts = launch.Buffer<int>(3)[..launch.Int(4)];
-        var flags = launch.Buffer<uint>(26);
-        var pattern = (SplitPattern)launch.Int(8);
+        var flags = launch.Buffer<uint>(25);
+        var pattern = (SplitPattern)launch.Int(7);
         var tile = (launch.Int(2) + group) * Tile;
         var end = Math.Min(count, tile + Span);
         var certain = Certain(launch, text, starts, tile, end, flags);
 
         // Where the window ends with the texts or with one of them, so does the last stretch.
         var isWhole = end == count || starts.BinarySearch(end) >= 0;
-        var ids = launch.Buffer<uint>(23).Slice(group * Span, Span);
+        var ids = launch.Buffer<uint>(22).Slice(group * Span, Span);
         var made = 0;
         var next = 0;
         while (next < starts.Length && starts[next] < tile) { next++; }
 
         for (var i = 0; i < certain.Count && certain[i] < tile + Tile; i++)
         {
-            for (; next < starts.Length && starts[next] <= certain[i]; next++) { launch.Buffer<int>(25)[next] = made; }
+            for (; next < starts.Length && starts[next] <= certain[i]; next++) { launch.Buffer<int>(24)[next] = made; }
 
             if (i + 1 == certain.Count && !isWhole)
             {
@@ -80,16 +80,16 @@ internal static class BytePairKernels
                 else if (piece.Length > MergedBytes) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
                 else
                 {
-                    foreach (var id in Merge(piece, launch.Buffer<uint>(15), ranks, launch.Buffer<uint>(21))) { ids[made++] = id; }
+                    foreach (var id in Merge(piece, launch.Buffer<uint>(14), ranks, launch.Buffer<uint>(20))) { ids[made++] = id; }
                 }
 
                 at += piece.Length;
             }
         }
 
-        for (; next < starts.Length && starts[next] < tile + Tile; next++) { launch.Buffer<int>(25)[next] = made; }
+        for (; next < starts.Length && starts[next] < tile + Tile; next++) { launch.Buffer<int>(24)[next] = made; }
 
-        launch.Buffer<int>(24)[group] = made;
+        launch.Buffer<int>(23)[group] = made;
     }
 
     /// <summary>Where in a tile and beyond it a piece begins whatever is before; texts of the tile are flagged.</summary>
@@ -105,12 +105,15 @@ internal static class BytePairKernels
             var isValid = Rune.DecodeFromUtf8(rest, out var rune, out var bytes) == System.Buffers.OperationStatus.Done;
             if (!isValid) { bytes = 1; }
 
-            var kind = isValid ? launch.Buffer<byte>(7)[(launch.Buffer<ushort>(6)[rune.Value >> 8] * 256) + (rune.Value & 255)] : 0;
+            var kind = isValid ? launch.Buffer<byte>(6)[rune.Value] : 0;
             if (at >= tile && at < tile + Tile)
             {
-                if (!isValid || (isFirst && launch.Int(9) != 0 && text[at] != ' ')) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
-                if ((launch.Buffer<uint>(22)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
+                if (!isValid || (isFirst && launch.Int(8) != 0 && text[at] != ' ')) { TokenKernels.Flag(flags, starts, at, TokenKernels.Leave); }
+                if ((launch.Buffer<uint>(21)[text[at] / 32] >> text[at] % 32 & 1) != 0) { TokenKernels.Flag(flags, starts, at, TokenKernels.Suspect); }
             }
+
+            // Where case does not count, marks are like what is of no class.
+            if (kind == UnicodeClasses.Mark && (SplitPattern)launch.Int(7) < SplitPattern.O200k) { kind = 0; }
 
             var isCertain = isFirst || (before, kind) switch
             {
@@ -140,10 +143,10 @@ internal static class BytePairKernels
         return text;
     }
 
-    private static List<uint> Merge(ReadOnlySpan<byte> piece, ReadOnlySpan<uint> byteIds, Dictionary<(uint Left, uint Right), int> ranks, ReadOnlySpan<uint> merged)
+    private static List<uint> Merge(ReadOnlySpan<byte> piece, ReadOnlySpan<uint> byteSymbols, Dictionary<(uint Left, uint Right), int> ranks, ReadOnlySpan<uint> merged)
     {
         var symbols = new List<uint>();
-        foreach (var value in piece) { symbols.Add(byteIds[value]); }
+        foreach (var value in piece) { symbols.Add(byteSymbols[value] & ((1u << BytePairTable.SymbolBits) - 1)); }
 
         while (true)
         {

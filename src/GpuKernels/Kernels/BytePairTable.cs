@@ -18,10 +18,11 @@ namespace Platform.GpuKernels.Kernels;
 /// Of four bytes of the 16 each, and of what is before them and how many they are; the hash is the products' sum (Thorup, "High Speed Hashing for Integers and Strings", 2015). Chosen
 /// anew for each table, so that nothing can be written whose hashes are alike.
 /// </param>
-/// <param name="ByteRanks">[256][256]: the rank of two bytes, or <see cref="NoRank"/>.</param>
+/// <param name="ByteSymbols">[256]: a byte's token, and above its bits the number of its bytes, 1.</param>
+/// <param name="ByteKeys">[256][256]: the rank of two bytes times <see cref="BytePairKernels.MergedBytes"/>, all ones where they do not merge.</param>
 /// <param name="Pairs">[fours][4]: two ids of 22 bits and the rank at which they merge, of 20; all ones where it is free. What does not fit is in the next four.</param>
 /// <param name="PairMultiplier">Of a pair's hash, chosen anew too.</param>
-internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipliers, uint[] ByteRanks, ulong[] Pairs, ulong PairMultiplier)
+internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipliers, uint[] ByteSymbols, uint[] ByteKeys, ulong[] Pairs, ulong PairMultiplier)
 {
     public const int KeyBytes = 16;
 
@@ -29,7 +30,8 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
 
     public const int SlotWords = 8;
 
-    public const uint NoRank = uint.MaxValue;
+    /// <summary>Of a token in a pair or a symbol, as <see cref="MergeTable"/> has them.</summary>
+    public const int SymbolBits = 22;
 
     private const int There = KeyBytes / 4;
 
@@ -39,8 +41,6 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
     private const int MostTries = 1 << 16;
 
     private const int Four = 4;
-
-    private const int SymbolBits = 22;
 
     private const int RankBits = 20;
 
@@ -55,11 +55,14 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
 
     public static BytePairTable Make(PieceTable tokens, ReadOnlySpan<int> byteIds, MergeTable merges)
     {
-        var byteRanks = new uint[256 * 256];
-        for (var pair = 0; pair < byteRanks.Length; pair++)
+        var byteSymbols = new uint[256];
+        for (var value = 0; value < byteSymbols.Length; value++) { byteSymbols[value] = (uint)byteIds[value] | (1u << SymbolBits); }
+
+        var byteKeys = new uint[256 * 256];
+        for (var pair = 0; pair < byteKeys.Length; pair++)
         {
             var rank = merges.Rank(byteIds[pair >> 8], byteIds[pair & 255]);
-            byteRanks[pair] = rank == MergeTable.NoRank ? NoRank : (uint)rank;
+            byteKeys[pair] = rank == MergeTable.NoRank ? uint.MaxValue : (uint)rank * BytePairKernels.MergedBytes;
         }
 
         var entries = EntriesOf(tokens);
@@ -69,7 +72,7 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
             if (Place(entries, multipliers) is not var (slots, seeds)) { continue; }
 
             var pairMultiplier = Random(1)[0] | 1;
-            return new BytePairTable(slots, seeds, multipliers, byteRanks, PairsOf(merges, pairMultiplier), pairMultiplier);
+            return new BytePairTable(slots, seeds, multipliers, byteSymbols, byteKeys, PairsOf(merges, pairMultiplier), pairMultiplier);
         }
     }
 

@@ -27,8 +27,8 @@ internal sealed class DeviceBytePair : DeviceTokeniser
             (_addPrefixSpace, _pattern) = (addPrefixSpace, pattern);
             _table = BytePairTable.Make(vocabulary.WholePieces ?? Whole(vocabulary), vocabulary.ByteIds, vocabulary.Merges);
             _device = new OnDevice(
-                Up(UnicodeClasses.ClassPages), Up(UnicodeClasses.Classes), Up<uint>(_table.Slots), Up<uint>(_table.Seeds), Up<ulong>(_table.Multipliers), Up<int>(vocabulary.ByteIds),
-                Up<uint>(_table.ByteRanks), Up<ulong>(_table.Pairs), Up(vocabulary.Merges.Merged));
+                Up<byte>(UnicodeClasses.OfAll()), Up<uint>(_table.Slots), Up<uint>(_table.Seeds), Up<ulong>(_table.Multipliers), Up<uint>(_table.ByteSymbols), Up<uint>(_table.ByteKeys),
+                Up<ulong>(_table.Pairs), Up(vocabulary.Merges.Merged));
         }
         catch
         {
@@ -43,9 +43,9 @@ internal sealed class DeviceBytePair : DeviceTokeniser
 
     protected override void Tokenise(in TileWork work, int firstTile, int tiles) =>
         Launch(
-            BytePairKernels.Module, "tokenise_tiles", tiles, work.Text, work.Bytes, firstTile, work.Starts, work.Texts, work.Firsts, _device.Pages, _device.Classes,
-            (uint)_pattern, _addPrefixSpace ? 1 : 0, _device.Slots, _device.Seeds, _device.Multipliers, _table.SeedShift, _table.SlotShift, _device.ByteIds,
-            _device.ByteRanks, _device.Pairs, (uint)((_table.Pairs.Length / 4) - 1), _table.PairShift, (long)_table.PairMultiplier, _device.Merged, Suspects, work.Slots, work.Counts,
+            BytePairKernels.Module, "tokenise_tiles", tiles, work.Text, work.Bytes, firstTile, work.Starts, work.Texts, work.Firsts, _device.Classes,
+            (uint)_pattern, _addPrefixSpace ? 1 : 0, _device.Slots, _device.Seeds, _device.Multipliers, _table.SeedShift, _table.SlotShift, _device.ByteSymbols,
+            _device.ByteKeys, _device.Pairs, (uint)((_table.Pairs.Length / 4) - 1), _table.PairShift, (long)_table.PairMultiplier, _device.Merged, Suspects, work.Slots, work.Counts,
             work.Before, work.Flags);
 
     /// <summary>The pieces that end as one token when they are merged, of those that a file's merges spell.</summary>
@@ -77,5 +77,5 @@ internal sealed class DeviceBytePair : DeviceTokeniser
     }
 
     private readonly record struct OnDevice(
-        MemoryBuffer Pages, MemoryBuffer Classes, MemoryBuffer Slots, MemoryBuffer Seeds, MemoryBuffer Multipliers, MemoryBuffer ByteIds, MemoryBuffer ByteRanks, MemoryBuffer Pairs, MemoryBuffer Merged);
+        MemoryBuffer Classes, MemoryBuffer Slots, MemoryBuffer Seeds, MemoryBuffer Multipliers, MemoryBuffer ByteSymbols, MemoryBuffer ByteKeys, MemoryBuffer Pairs, MemoryBuffer Merged);
 }

@@ -348,7 +348,8 @@ FORCE_INLINE int find_piece(__local const uint *words, __local const uint4 *kept
 }
 
 // While a piece is merged, a symbol's place has its id and how many bytes it is, and its last byte's place how many too. The keys of places where no pair
-// begins that merges are NO_RANK; the others have the rank and where in the piece the pair is, so that the least is the next merge.
+// begins that merges are NO_RANK; the others have the rank and where in the piece the pair is, so that the least is the next merge. byteSymbols and byteKeys
+// have them for each byte and, at the first place, for each two.
 #define ID_BITS 22
 #define ID ((1u << ID_BITS) - 1)
 #define RANK_BITS 20
@@ -392,8 +393,8 @@ FORCE_INLINE uint least_of(__local const uint *keys, uint from, uint end, uint l
 // text has as many bytes behind it as make it a multiple of 16; prefixed: texts begin with a space, others are left; suspects: a bit for each byte that an
 // added token begins with.
 __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
-    __global const uint *firsts, __global const ushort *pages, __global const uchar *classes, uint pattern, uint prefixed,
-    __global const uint4 *slotsOfPieces, __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteIds, __global const uint *byteRanks,
+    __global const uint *firsts, __global const uchar *classes, uint pattern, uint prefixed,
+    __global const uint4 *slotsOfPieces, __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteSymbols, __global const uint *byteKeys,
     __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
     __global uint *before, __global uint *flags)
 {
@@ -439,7 +440,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     if (block < WINDOW / 32) { homes[block] = 0; }
     if (block < LENGTHS) { lengths[block] = 0; }
     if (block < KEY_BYTES + 1) { kept[block] = kept_of(block); }
-    uint kind = block < 128 ? classes[(uint)pages[0] * 256u + block] : 0u;
+    uint kind = block < 128 ? classes[block] : 0u;
     uint look = block < 128 ? suspects[block / 32] >> (block & 31u) & 1u : 0u;
     kinds[block] = (uint2)(
         (kind & LETTER ? FOR_LETTER : 0u) | (kind == NUMBER ? FOR_NUMBER : 0u) | (kind == SPACE ? FOR_SPACE : 0u) | (look ? FOR_LOOK : 0u),
@@ -470,6 +471,9 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     uint blank = both(front.y, back.y, 16);
     uint quote = both(front.y, back.y, 24);
     uint inside = 0;
+
+    // Where case does not count, marks are like what is of no class.
+    uint mark = CASED(pattern) ? MARK : 0u;
     uint broken = breaks[at / 32] >> (at & 31u) & 0xFFFFu;
     for (uint left = beyond_ascii(value); left != 0;)
     {
@@ -481,12 +485,12 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         uint scalar = decode(raw, breaks, at + i - gone, &bytes);
         int isThere = bytes > (int)gone;
         uint own = (isThere ? (1u << (bytes - (int)gone)) - 1u : 1u) << i & 0xFFFFu;
-        uint class = isThere ? classes[(uint)pages[scalar >> 8] * 256u + (scalar & 255u)] : 0u;
+        uint class = isThere ? classes[scalar] : 0u;
         letter |= class & LETTER ? own : 0;
         number |= class == NUMBER ? own : 0;
         space |= class == SPACE ? own : 0;
-        head |= class & (UPPER | CASELESS | MARK) ? own : 0;
-        tail |= class & (LOWER | CASELESS | MARK) ? own : 0;
+        head |= class & (UPPER | CASELESS | mark) ? own : 0;
+        tail |= class & (LOWER | CASELESS | mark) ? own : 0;
         inside |= gone ? own : own & own - 1;
         left &= ~own;
         uint c = raw[at + i];
@@ -553,7 +557,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             next = next > place ? next : place + 1;
             uint length = next - place;
             int id = find_piece((__local const uint *)raw, kept, place, length, pieces);
-            if (id < 0 && length == 1) { id = (int)byteIds[raw[place]]; }
+            if (id < 0 && length == 1) { id = (int)(byteSymbols[raw[place]] & ID); }
             found[place] = id >= 0 ? (uint)id : length;
             if (id >= 0) { or_local(homes + place / 32, 1u << (place & 31u)); }
             else if (length <= MOST)
@@ -589,11 +593,11 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         for (uint j = 0; j < length; j++)
         {
             uint right = raw[place + j + 1];
-            uint rank = byteRanks[left << 8 | right];
-            symbols[j] = 1u << ID_BITS | byteIds[left];
-            ranks[j] = rank == NO_RANK || j + 1 == length ? NO_RANK : rank * MOST | j;
+            symbols[j] = byteSymbols[left];
+            ranks[j] = byteKeys[left << 8 | right] | j;
             left = right;
         }
+        ranks[length - 1] = NO_RANK;
         uint firstEight = (place + EIGHT - 1) / EIGHT;
         uint endEight = length > DIRECT ? (place + length) / EIGHT : 0;
         for (uint j = firstEight; j < endEight; j++) { minima[j] = least_of_eight(shared, j); }

@@ -33,11 +33,8 @@ internal static class UnicodeClasses
     // Characters of up to three bytes, which nearly all are: one table of 64 KiB, of which a text in one script uses a few hundred bytes, in ideographs 20 KiB.
     private static readonly byte[] InBmp = [.. Enumerable.Range(0, Bmp).Select(value => Of((uint)value))];
 
-    /// <summary>By a character's number / 256: which block of <see cref="Classes"/> it is in.</summary>
-    public static ReadOnlySpan<ushort> ClassPages => PageOf;
-
-    /// <summary>Blocks of 256.</summary>
-    public static ReadOnlySpan<byte> Classes => Pages;
+    /// <summary>[0x110000]: of every code point, as a device looks them up.</summary>
+    public static byte[] OfAll() => [.. Enumerable.Range(0, CodePoints).Select(value => Of((uint)value))];
 
     /// <param name="codePoint">Below 0x110000.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
