@@ -109,8 +109,8 @@ internal static class DeviceChecks
             var found = TopK.Launch(on.Stream, on.Up<byte>(codes), on.Up<float>(figures), null, on.Up<byte>(codes.AsSpan()[..(3 * Wide)]), on.Up<float>(figures.AsSpan()[..9]), on.New(bytes), on.New(bytes), searched, Wide, 3, candidates);
             on.Stream.Copy(found, 0, to, 0, candidates * 3 * 8);
         });
-        right &= Tokens(accelerator, output, "WordPiece", WordPieceFile(5_000), rounds);
-        right &= Tokens(accelerator, output, "byte-level BPE", BytePairFile(3_000), rounds);
+        right &= Tokens(accelerator, output, "WordPiece", [WordPieceFile(5_000)], rounds);
+        right &= Tokens(accelerator, output, "byte-level BPE", [BytePairFile(3_000), .. SplitPatterns.Supported.Select(regex => BytePairFile(3_000, regex))], rounds);
         return right;
     }
 
@@ -145,8 +145,8 @@ internal static class DeviceChecks
     /// <summary>Of the words' letters more merges cannot be made: 80 syllables, and 6,400 pairs of them with and without a space.</summary>
     public const int MostBytePairs = 12_000;
 
-    /// <summary>A tokenizer.json like Llama 3's, with merges of letters to syllables and of those to words.</summary>
-    public static byte[] BytePairFile(int words)
+    /// <summary>A tokenizer.json with merges of letters to syllables and of those to words, like Llama 3's with its regular expression, like GPT-2's with a space before each text.</summary>
+    public static byte[] BytePairFile(int words, string? regex = null)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(words, MostBytePairs);
         var vocabulary = new JsonObject();
@@ -167,17 +167,12 @@ internal static class DeviceChecks
             Merge(Encoding.UTF8.GetString(ByteLevel.Spelled(" "u8)), word[..4]);
         }
 
-        const string regex = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        var bytes = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = regex is null, ["trim_offsets"] = true, ["use_regex"] = regex is null };
+        var split = new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = regex }, ["behavior"] = "Isolated", ["invert"] = false };
         return JsonSerializer.SerializeToUtf8Bytes(new JsonObject
         {
-            ["added_tokens"] = new JsonArray(),
-            ["pre_tokenizer"] = new JsonObject
-            {
-                ["type"] = "Sequence",
-                ["pretokenizers"] = new JsonArray(
-                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = regex }, ["behavior"] = "Isolated", ["invert"] = false },
-                    new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = false }),
-            },
+            ["added_tokens"] = new JsonArray(new JsonObject { ["id"] = 0, ["content"] = "[SEP]", ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true }),
+            ["pre_tokenizer"] = regex is null ? bytes : new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray(split, bytes) },
             ["model"] = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = merges },
         });
     }
@@ -239,28 +234,31 @@ internal static class DeviceChecks
         return texts;
     }
 
-    private static bool Tokens(Accelerator accelerator, TextWriter output, string name, byte[] file, int rounds)
+    /// <summary>Usual texts with each file, then rounds of hostile ones with a file each, in turn.</summary>
+    private static bool Tokens(Accelerator accelerator, TextWriter output, string name, IReadOnlyList<byte[]> files, int rounds)
     {
-        var cpu = Tokeniser.Load(file);
         var (all, left, wrong) = (0, 0, 0);
         try
         {
-            using var device = OnDevice(accelerator, file);
-            device.LaunchTiles = 7;
-
-            for (var round = 0; round <= rounds; round++)
+            for (var number = 0; number < files.Count; number++)
             {
-                var texts = round == 0 ? Texts(100_000, 700) : HostileTexts(round);
-                var onCpu = new PackedTokens();
-                cpu.Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
-                using var tokens = device.Run(texts);
-                var (ids, offsets) = tokens.Download();
-                for (var i = 0; i < texts.Count; i++)
+                var cpu = Tokeniser.Load(files[number]);
+                using var device = OnDevice(accelerator, files[number]);
+                device.LaunchTiles = 7;
+                for (var round = 0; round <= rounds; round += round == 0 ? number + 1 : files.Count)
                 {
-                    // What the device leaves is right, but of usual texts none may be left, and all that are not UTF-8 must be.
-                    var isLeft = tokens.Left.Contains(i);
-                    var isRight = isLeft ? round > 0 : Utf8.IsValid(texts[i].Span) && onCpu[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1]));
-                    (all, left, wrong) = (all + 1, left + (isLeft ? 1 : 0), wrong + (isRight ? 0 : 1));
+                    var texts = round == 0 ? Texts(100_000, 700) : HostileTexts(round);
+                    var onCpu = new PackedTokens();
+                    cpu.Pack(texts, onCpu, new EncodeOptions(AddSpecialTokens: false));
+                    using var tokens = device.Run(texts);
+                    var (ids, offsets) = tokens.Download();
+                    for (var i = 0; i < texts.Count; i++)
+                    {
+                        // What the device leaves is right, but of usual texts none may be left, and all that are not UTF-8 must be.
+                        var isLeft = tokens.Left.Contains(i);
+                        var isRight = isLeft ? round > 0 : Utf8.IsValid(texts[i].Span) && onCpu[i].SequenceEqual(ids.AsSpan(offsets[i]..offsets[i + 1]));
+                        (all, left, wrong) = (all + 1, left + (isLeft ? 1 : 0), wrong + (isRight ? 0 : 1));
+                    }
                 }
             }
         }

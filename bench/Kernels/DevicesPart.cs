@@ -5,6 +5,7 @@ using Platform.GpuKernels.Devices;
 using Platform.GpuKernels.Devices.Cuda;
 using Platform.GpuKernels.Embedding.Models;
 using Platform.GpuKernels.Kernels;
+using Platform.GpuKernels.Tokenisation.Bpe;
 
 namespace Platform.Kernels;
 
@@ -104,7 +105,7 @@ internal static class DevicesPart
                     DeviceTokenisePart.Run(accelerator, directory, figures, "WordPiece", part, DeviceChecks.WordPieceFile(30_000));
                     break;
                 case "bpe":
-                    DeviceTokenisePart.Run(accelerator, directory, figures, "byte-level BPE", part, DeviceChecks.BytePairFile(DeviceChecks.MostBytePairs));
+                    DeviceTokenisePart.Run(accelerator, directory, figures, "byte-level BPE", part, DeviceChecks.BytePairFile(DeviceChecks.MostBytePairs, SplitPatterns.Supported.First(regex => SplitPatterns.TryRecognise(regex, out var pattern) && pattern == SplitPattern.Cl100k)));
                     break;
             }
         }
