@@ -166,8 +166,10 @@ internal sealed class FusedWords : IPieceTokeniser
         // What is written over belongs to words that are done.
         prefix.CopyTo(text, start - prefix.Length);
         var piece = text.AsSpan(start - prefix.Length, prefix.Length + word.Length);
-        var characters = unigram.Read(piece);
-        if (!stages.KeepsAll(word) && !stages.Keeps(characters[(prefix.Length > 0 ? 1 : 0)..])) { return false; }
+        var read = unigram.Read(piece);
+        var before = prefix.Length > 0 ? 1 : 0;
+        read.FindCodes(before);
+        if (!stages.Keeps(read.Characters[before..], read.Codes[before..])) { return false; }
 
         unigram.SplitRead(piece, tokens);
         return true;

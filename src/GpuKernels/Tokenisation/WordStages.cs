@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Platform.GpuKernels.Tokenisation.Normalisers;
 using Platform.GpuKernels.Tokenisation.PreTokenisers;
@@ -14,26 +15,27 @@ namespace Platform.GpuKernels.Tokenisation;
 /// </summary>
 internal sealed class WordStages
 {
-    /// <summary>What of a character is kept for <see cref="Keeps"/>, above its combining class.</summary>
-    private const ushort Kept = 1 << 8;
-
-    /// <summary>A key of a table of replacements begins with it, and is longer.</summary>
-    private const ushort Begins = 1 << 9;
-
-    /// <summary>It may belong to the grapheme cluster of the character before it.</summary>
-    private const ushort Joins = 1 << 10;
+    // What is known of a character for Keeps: of two that stand side by side, the upper half of the second less the lower half of the first has these bits where nothing
+    // speaks against them. In the upper half stand its combining class, or the greatest where it has none, and whether it joins no cluster; in the lower its class,
+    // and whether a key of a table of replacements begins with it, and is longer.
+    private const uint Kept = 1u << 31;
+    private const uint InOrder = 1u << 30;
+    private const uint Apart = 1u << 20;
+    private const uint JoinsNone = 1u << 19;
+    private const uint Begins = 1u << 3;
+    private const int ClassAfter = 22;
+    private const int ClassBefore = 6;
+    private const uint Changed = InOrder | Apart | JoinsNone | (byte.MaxValue << ClassAfter);
+    private const uint AllGood = (Kept | InOrder | Apart) >> 16;
 
     private const uint ZeroWidthJoiner = 0x200D;
-    private const byte FirstPrintable = (byte)'!';
-    private const byte LastPrintable = (byte)'~';
 
     private readonly IReadOnlyList<INormaliser> normalisers;
     private readonly IReadOnlyList<IPreTokeniser> preTokenisers;
     private readonly PrecompiledNormaliser? precompiled;
     private readonly byte[] separators;
     private readonly uint replacement;
-    private readonly bool keepsPrintable;
-    private readonly ushort[]?[] pages = new ushort[Characters.Limit >> 8][];
+    private readonly ulong[]?[] pages = new ulong[Characters.Limit >> 8][];
 
     private WordStages(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers)
     {
@@ -47,8 +49,6 @@ internal sealed class WordStages
             Prefix = metaspace.Prepend == PrependScheme.Always ? System.Text.Encoding.UTF8.GetBytes(metaspace.Replacement.ToString()) : [];
         }
 
-        keepsPrintable = true;
-        for (uint scalar = FirstPrintable; scalar <= LastPrintable; scalar++) { keepsPrintable &= (Of(scalar) & Kept) != 0; }
     }
 
     public ITokenModel Model { get; }
@@ -96,24 +96,28 @@ internal sealed class WordStages
             && (word[^1] < 0x80 || !Characters.Is(Utf8Text.ScalarBefore(word, word.Length, out _), CharacterSets.Prepended));
     }
 
-    /// <summary>Whether a word is of characters that are kept whatever stands beside them.</summary>
-    public bool KeepsAll(ReadOnlySpan<byte> word) => keepsPrintable && !word.ContainsAnyExceptInRange(FirstPrintable, LastPrintable);
-
     /// <summary>Whether the model sees a word of these characters as it is, after <see cref="Prefix"/>. Where that is not sure the answer is no.</summary>
-    public bool Keeps(ReadOnlySpan<uint> word)
+    /// <param name="word">Scalar values.</param>
+    /// <param name="codes">Of a Unigram model's trie: filled in, as many as there are characters.</param>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public bool Keeps(ReadOnlySpan<uint> word, Span<ulong> codes)
     {
-        var (last, wrong) = (0, 0);
-        foreach (var character in word)
+        ref var all = ref MemoryMarshal.GetArrayDataReference(pages);
+        var (last, good) = (0u, AllGood);
+        codes = codes[..word.Length];
+        for (var i = 0; i < word.Length; i++)
         {
-            int next = Of(character);
+            var page = Volatile.Read(ref Unsafe.Add(ref all, word[i] >> 8)) ?? MakePage(word[i] >> 8);
+            var known = Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(page), (byte)word[i]);
+            codes[i] = known >> 32;
 
             // Marks that stand in the order of their classes stay where they are. Nothing branches on what differs from character to character.
-            var (mark, before) = ((int)(byte)next, (int)(byte)last);
-            wrong |= (~next & Kept) | (((mark - before) >> 31) & (byte.MaxValue + mark) & (byte.MaxValue + 1)) | (next & Joins & ((last & Begins) << 1));
+            var next = (uint)known;
+            good &= (next >> 16) - (ushort)last;
             last = next;
         }
 
-        return wrong == 0;
+        return good == AllGood;
     }
 
     /// <summary>Takes the long way: stage by stage.</summary>
@@ -160,50 +164,50 @@ internal sealed class WordStages
         return working.Bytes.Length > 0;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ushort Of(uint scalar) => (Volatile.Read(ref pages[scalar >> 8]) ?? MakePage(scalar >> 8))[scalar & 0xFF];
-
-    private ushort[] MakePage(uint number)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ulong[] MakePage(uint number)
     {
         // Two threads that make the same page make the same.
         var working = new WorkingText();
-        var page = new ushort[256];
-        for (uint i = 0; i < page.Length; i++) { page[i] = Make((number << 8) | i, working); }
+        var trie = (Model as UnigramModel)?.Trie;
+        var page = new ulong[256];
+        for (uint i = 0; i < page.Length; i++) { page[i] = ((ulong)(trie?.CodeOf((number << 8) | i) ?? 0) << 32) | Make((number << 8) | i, working); }
 
         Volatile.Write(ref pages[number], page);
         return page;
     }
 
-    private ushort Make(uint scalar, WorkingText working)
+    private uint Make(uint scalar, WorkingText working)
     {
-        if (scalar is >= 0xD800 and <= 0xDFFF || scalar == replacement || Characters.IsWhiteSpace(scalar)) { return 0; }
+        if (scalar is >= 0xD800 and <= 0xDFFF || scalar == replacement || Characters.IsWhiteSpace(scalar)) { return Changed; }
 
         Span<byte> bytes = stackalloc byte[4];
         ReadOnlySpan<byte> character = bytes[..new System.Text.Rune(scalar).EncodeToUtf8(bytes)];
         working.Begin(character, 0, aligned: false);
-        var made = Kept;
+        uint combining = 0;
         foreach (var normaliser in normalisers)
         {
             working.Normalise(normaliser);
-            if (!working.Bytes.SequenceEqual(character)) { return 0; }
+            if (!working.Bytes.SequenceEqual(character)) { return Changed; }
 
             if (normaliser is UnicodeNormaliser unicode)
             {
                 // Unicode's Annex 15, section 9: without characters that are joined to those before them, only the order of marks matters.
-                if (unicode.Composed && Characters.Is(scalar, CharacterSets.Joining)) { return 0; }
+                if (unicode.Composed && Characters.Is(scalar, CharacterSets.Joining)) { return Changed; }
 
-                made |= Characters.CombiningClass(scalar);
+                combining |= Characters.CombiningClass(scalar);
             }
         }
 
+        var made = Kept | InOrder | Apart | JoinsNone | ((combining == 0 ? byte.MaxValue : combining) << ClassAfter) | (combining << ClassBefore);
         if (precompiled is null) { return made; }
 
         // Clusters that begin with something rare, or go on after a joiner, are left to the stages.
-        if (scalar == ZeroWidthJoiner || Characters.Is(scalar, CharacterSets.Prepended) || PrecompiledNormaliser.IsHangulLead(scalar)) { return 0; }
+        if (scalar == ZeroWidthJoiner || Characters.Is(scalar, CharacterSets.Prepended) || PrecompiledNormaliser.IsHangulLead(scalar)) { return Changed; }
 
         if (precompiled.HasLongerKey(character)) { made |= Begins; }
 
-        if (Characters.Is(scalar, CharacterSets.Extending) || PrecompiledNormaliser.IsHangulVowel(scalar) || PrecompiledNormaliser.IsHangulTrail(scalar)) { made |= Joins; }
+        if (Characters.Is(scalar, CharacterSets.Extending) || PrecompiledNormaliser.IsHangulVowel(scalar) || PrecompiledNormaliser.IsHangulTrail(scalar)) { made &= ~JoinsNone; }
 
         return made;
     }

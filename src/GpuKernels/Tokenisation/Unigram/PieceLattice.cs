@@ -1,34 +1,47 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Platform.GpuKernels.Tokenisation.Unigram;
 
 /// <summary>
 /// The best way to each character of a text (Viterbi). Pieces are looked for in a window of places at a time: those of two characters at all of them, then those of
-/// three where one of two was found, and so on, so that no look waits for the one before it. Only the sums go from character to character. Used by one thread at a time.
+/// three where one of two was found, and so on, so that no look waits for the one before it. Only the sums go from character to character: those of all pieces that
+/// begin at a place are made at once. Used by one thread at a time.
 /// </summary>
 /// <seealso href="https://doi.org/10.1109/TIT.1967.1054010">Viterbi, Error bounds for convolutional codes and an asymptotically optimum decoding algorithm, 1967</seealso>
 internal sealed class PieceLattice(UnigramModel model)
 {
     /// <summary>What is kept of a window fits the first-level cache.</summary>
-    private const int Window = 512;
+    private const int Window = 128;
 
-    /// <summary>Stands behind the text: a character that no piece has.</summary>
-    private const uint End = (1 << 21) - 1;
+    /// <summary>For each place there is a row of the pieces of 1 to 8 characters that begin there. Longer ones are rare, and listed.</summary>
+    private const int Lanes = 8;
 
     private const int NoPiece = 0;
 
-    private static readonly Piece NoPair = new(double.NegativeInfinity, PieceTrie.None);
+    /// <summary>The least byte that a character of three bytes or more begins with.</summary>
+    private const byte FirstOfThree = 0xE0;
 
-    private readonly Piece[] ones = new Piece[Window];
+    /// <summary>A byte for each of the eight places before an end, the nearest the highest: in each the bit of the lane of the piece that reaches from there to the end.</summary>
+    private const ulong LanesToEnd = 0x01_02_04_08_10_20_40_80;
 
-    // By where its second character stands; the first is of the window before.
-    private readonly Piece[] pairs = new Piece[Window + 1];
-    private readonly int[] longest = new int[Window];
+    private readonly double[] scores = new double[Window * Lanes];
+
+    // They begin with those of the last eight places of the window before.
+    private readonly uint[] places = new uint[(Lanes + Window) * Lanes];
+
+    /// <summary>By where they end, of pieces that are listed: the best way.</summary>
+    private readonly LongStep[] longSteps = [.. Enumerable.Repeat(LongStep.None, Window + Vocabulary.MaximalTokenBytes + 1)];
     private readonly Begun[] begun = new Begun[Window];
-    private LongPiece[] longPieces = new LongPiece[1024];
+    private readonly int[] longest = new int[Window];
+    private readonly int[] longStarts = new int[Window + 1];
+    private LongPiece[] longPieces = new LongPiece[64];
+    private int longReach;
 
     private uint[] characters = [];
+    private ulong[] codes = [];
     private int[] offsets = [];
     private Step[] steps = [];
 
@@ -37,7 +50,10 @@ internal sealed class PieceLattice(UnigramModel model)
 
     public ReadOnlySpan<uint> Characters => characters.AsSpan(0, Length);
 
-    /// <summary>The last piece of the best way to each place between characters.</summary>
+    /// <summary>The trie's codes of the characters: whoever has read a text gives them, before it is searched.</summary>
+    public Span<ulong> Codes => codes.AsSpan(0, Length);
+
+    /// <summary>The last piece of the best way to each place between characters; of the first nothing.</summary>
     public ReadOnlySpan<Step> Steps => steps;
 
     /// <summary>Where in the text each character begins, and the text's length.</summary>
@@ -46,185 +62,271 @@ internal sealed class PieceLattice(UnigramModel model)
     /// <summary>Takes a text's characters.</summary>
     /// <param name="text">Valid UTF-8.</param>
     /// <param name="most">Scratch for more bytes than these is not kept for shorter texts.</param>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public void Read(ReadOnlySpan<byte> text, int most)
     {
         if (steps.Length < text.Length + 2 || (steps.Length > most && text.Length < most))
         {
             var room = Math.Max(text.Length + 2, 1024);
-            (steps, characters, offsets) = (new Step[room], new uint[room], new int[room]);
+            (steps, characters, codes, offsets) = (new Step[room], new uint[room], new ulong[room], new int[room]);
         }
 
         ref var first = ref MemoryMarshal.GetReference(text);
         ref var character = ref MemoryMarshal.GetArrayDataReference(characters);
         ref var offset = ref MemoryMarshal.GetArrayDataReference(offsets);
-        var count = 0;
-        for (var at = 0; at < text.Length; count++)
+        var (count, at) = (0, 0);
+        while (at < text.Length)
         {
+            if (Unsafe.Add(ref first, at) >= FirstOfThree && at + Vector128<byte>.Count <= text.Length)
+            {
+                // Most scripts that are written without spaces have three bytes a character: four characters at once.
+                var four = Vector128.Shuffle(Vector128.LoadUnsafe(ref first, (nuint)at), Vector128.Create((byte)2, 1, 0, 255, 5, 4, 3, 255, 8, 7, 6, 255, 11, 10, 9, 255)).AsUInt32();
+                if ((four & Vector128.Create(0xF0C0C0u)) == Vector128.Create(0xE08080u))
+                {
+                    ((four & Vector128.Create(0x3Fu)) | ((four >>> 2) & Vector128.Create(0xFC0u)) | ((four >>> 4) & Vector128.Create(0xF000u))).StoreUnsafe(ref character, (nuint)count);
+                    (Vector128.Create(at) + Vector128.Create(0, 3, 6, 9)).StoreUnsafe(ref offset, (nuint)count);
+                    count += 4;
+                    at += 12;
+                    continue;
+                }
+            }
+
             Unsafe.Add(ref offset, count) = at;
-            Unsafe.Add(ref character, count) = Utf8Text.ScalarAt(ref first, at, out var size);
+            Unsafe.Add(ref character, count++) = Utf8Text.ScalarAt(ref first, at, out var size);
             at += size;
         }
 
         Unsafe.Add(ref offset, count) = text.Length;
-        Unsafe.Add(ref character, count) = End;
-        Unsafe.Add(ref character, count + 1) = End;
         Length = count;
     }
 
-    /// <summary>Fills in the steps of the text that was read.</summary>
+    /// <summary>Fills in the codes of the first characters, or of all.</summary>
+    public void FindCodes(int count)
+    {
+        var trie = model.Trie;
+        ref var character = ref MemoryMarshal.GetArrayDataReference(characters);
+        ref var code = ref MemoryMarshal.GetArrayDataReference(codes);
+        for (nint i = 0; i < count; i++) { Unsafe.Add(ref code, i) = trie.CodeOf(Unsafe.Add(ref character, i)); }
+    }
+
+    /// <summary>Fills in the steps of the text that was read, and whose codes are known.</summary>
     public void Search()
     {
-        steps.AsSpan(0, Length + 1).Fill(new() { Score = double.NegativeInfinity });
-        steps[0].Score = 0;
-        pairs[0] = NoPair;
+        (codes[Length], codes[Length + 1]) = (PieceTrie.NoCode, PieceTrie.NoCode);
+        longSteps.AsSpan(0, longReach).Fill(LongStep.None);
+        longReach = 0;
+        var ways = Ways.None;
         for (var from = 0; from < Length; from += Window)
         {
             var count = Math.Min(Window, Length - from);
-            FindLonger(from, FindPairs(from, FindFirsts(from, count)));
-            Add(from, count);
-            pairs[0] = pairs[count];
+            var longOnes = FindLong(from, FindShort(from, FindPairs(from, count)));
+            Add(from, count, longOnes, ref ways);
+            places.AsSpan(Window * Lanes, Lanes * Lanes).CopyTo(places);
+            if (longReach > 0) { ForgetLong(); }
         }
     }
 
-    /// <summary>Looks up each character, and lists the places where a pair may begin.</summary>
-    private int FindFirsts(int from, int count)
+    /// <summary>Looks for pieces of one and of two characters, and lists the places where longer ones may begin.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int FindPairs(int from, int count)
     {
-        var trie = model.Trie;
-        ref var character = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(characters), from);
-        ref var one = ref MemoryMarshal.GetArrayDataReference(ones);
+        ref var table = ref model.Trie.Table;
+        ref var code = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(codes), from);
+        ref var score = ref MemoryMarshal.GetArrayDataReference(scores);
+        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), Lanes * Lanes);
         ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
-        pairs.AsSpan(1, count).Fill(NoPair);
-        longest.AsSpan(0, count).Clear();
-        var listed = 0;
-        for (var i = 0; i < count; i++)
+        var none = Vector128.Create(double.NegativeInfinity);
+        nuint goOn = 0;
+        var one = PieceTrie.First((uint)code);
+        for (nuint row = 0; row < (nuint)count * Lanes; row += Lanes)
         {
-            ref readonly var first = ref trie.First(Unsafe.Add(ref character, i));
-            Unsafe.Add(ref one, i) = new(first.Score, first.Id);
-            Unsafe.Add(ref begin, listed) = new(i, first.Node);
-            listed += first.MayGoOn(Unsafe.Add(ref character, i + 1));
+            code = ref Unsafe.Add(ref code, 1);
+            ref readonly var first = ref PieceTrie.At(ref table, one);
+            var two = PieceTrie.Next(ref table, first.Node, (uint)code);
+            ref readonly var second = ref PieceTrie.At(ref table, two);
+            Vector128.Create(first.Score, second.Score).StoreUnsafe(ref score, row);
+            none.StoreUnsafe(ref score, row + 2);
+            Vector256.Create(none, none).StoreUnsafe(ref score, row + 4);
+            Unsafe.Add(ref place, row) = one;
+            Unsafe.Add(ref place, row + 1) = two;
+            var node = second.Node;
+            Unsafe.Add(ref begin, goOn) = new((uint)row, node);
+            goOn += OneIfAny(node);
+            one = PieceTrie.First((uint)code);
+        }
+
+        return (int)goOn;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static nuint OneIfAny(uint node) => (nuint)(0 - (ulong)node) >> 63;
+
+    /// <summary>The same for longer and longer pieces, as far as the rows go.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int FindShort(int from, int listed)
+    {
+        ref var table = ref model.Trie.Table;
+        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
+        for (var length = 3; listed > 0 && length <= Lanes; length++)
+        {
+            ref var last = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(codes), from + length - 1);
+            ref var score = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(scores), length - 1);
+            ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), (Lanes * Lanes) + length - 1);
+            nuint goOn = 0;
+            for (nuint j = 0; j < (nuint)listed; j++)
+            {
+                ref var each = ref Unsafe.Add(ref begin, j);
+                nuint row = each.Row;
+                var next = PieceTrie.Next(ref table, each.Node, (uint)Unsafe.AddByteOffset(ref last, row));
+                ref readonly var step = ref PieceTrie.At(ref table, next);
+                Unsafe.Add(ref score, row) = step.Score;
+                Unsafe.Add(ref place, row) = next;
+                var node = step.Node;
+                Unsafe.Add(ref begin, goOn) = new((uint)row, node);
+                goOn += OneIfAny(node);
+            }
+
+            listed = (int)goOn;
         }
 
         return listed;
     }
 
-    /// <summary>Looks for pieces of two characters at the listed places, and lists those where longer ones may begin.</summary>
-    private int FindPairs(int from, int listed)
+    /// <summary>The same for those that the rows have no lane for, until none is left that goes on.</summary>
+    /// <returns>At how many places they may begin.</returns>
+    private int FindLong(int from, int listed)
     {
-        var trie = model.Trie;
-        ref var second = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(characters), from + 1);
-        ref var pair = ref MemoryMarshal.GetArrayDataReference(pairs);
-        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
-        var goOn = 0;
+        var (starts, found) = (listed, NoPiece + 1);
         for (var j = 0; j < listed; j++)
         {
-            var (i, node) = Unsafe.Add(ref begin, j);
-            ref readonly var next = ref trie.Next(node, Unsafe.Add(ref second, i));
-            Unsafe.Add(ref pair, i + 1) = new(next.Score, next.Id);
-            Unsafe.Add(ref begin, goOn) = new(i, next.Node);
-            goOn += next.MayGoOn(Unsafe.Add(ref second, i + 1));
+            longStarts[j] = (int)begun[j].Row / Lanes;
+            longest[longStarts[j]] = NoPiece;
         }
 
-        return goOn;
-    }
-
-    /// <summary>The same for longer and longer pieces, until none is left that goes on.</summary>
-    private void FindLonger(int from, int listed)
-    {
-        var trie = model.Trie;
-        ref var longer = ref MemoryMarshal.GetArrayDataReference(longest);
-        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
-        var found = NoPiece + 1;
-        for (var length = 3; listed > 0; length++)
+        for (var length = Lanes + 1; listed > 0; length++)
         {
             if (longPieces.Length <= found + listed) { Array.Resize(ref longPieces, Math.Max(longPieces.Length * 2, found + listed + 1)); }
 
-            ref var piece = ref MemoryMarshal.GetArrayDataReference(longPieces);
-            ref var last = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(characters), from + length - 1);
             var goOn = 0;
             for (var j = 0; j < listed; j++)
             {
-                var (i, node) = Unsafe.Add(ref begin, j);
-                ref readonly var next = ref trie.Next(node, Unsafe.Add(ref last, i));
+                var (row, node) = begun[j];
+                var start = (int)row / Lanes;
+                var next = PieceTrie.Next(ref model.Trie.Table, node, (uint)codes[from + start + length - 1]);
+                ref readonly var step = ref PieceTrie.At(ref model.Trie.Table, next);
+                if (model.Trie.IdAt(next) != PieceTrie.None)
+                {
+                    longPieces[found] = new(step.Score, next, length, longest[start]);
+                    longest[start] = found++;
+                }
 
-                // Whether there is a piece is hard to foretell: it is written in any case, and counted if there is.
-                var isPiece = 1 + (next.Id >> 31);
-                var shorter = Unsafe.Add(ref longer, i);
-                Unsafe.Add(ref piece, found) = new(next.Score, next.Id, length, shorter);
-                Unsafe.Add(ref longer, i) = shorter ^ ((shorter ^ found) & -isPiece);
-                found += isPiece;
-                Unsafe.Add(ref begin, goOn) = new(i, next.Node);
-                goOn += next.MayGoOn(Unsafe.Add(ref last, i + 1));
+                begun[goOn] = new(row, step.Node);
+                if (step.Node != PieceTrie.Nowhere) { goOn++; }
             }
 
             listed = goOn;
         }
+
+        longStarts[starts] = Window;
+        return starts;
     }
 
     /// <summary>Of the ways to each place takes the one with the highest sum; of those that score the same the one whose last piece begins earliest.</summary>
-    private void Add(int from, int count)
+    private void Add(int first, int count, int longOnes, ref Ways ways)
     {
-        ref var one = ref MemoryMarshal.GetArrayDataReference(ones);
-        ref var pair = ref MemoryMarshal.GetArrayDataReference(pairs);
-        ref var longer = ref MemoryMarshal.GetArrayDataReference(longest);
-        ref var step = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(steps), from);
-        var here = step.Score;
-        var before = from == 0 ? 0 : Unsafe.Subtract(ref step, 1).Score;
-        for (var i = 0; i < count; i++)
+        ref var step = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(steps), first);
+        var from = 0;
+        for (var j = 0; j <= longOnes; j++)
         {
-            if (Unsafe.Add(ref longer, i) != NoPiece) { Offer(Unsafe.Add(ref longer, i), here, from + i, ref step); }
+            var to = Math.Min(longStarts[j], count);
+            AddRows(from, to, ref step, ref ways);
+            if (to < count) { AddLong(to, ways.Here); }
 
-            ref readonly var single = ref Unsafe.Add(ref one, i);
-            ref readonly var two = ref Unsafe.Add(ref pair, i);
-            step = ref Unsafe.Add(ref step, 1);
-            var (byOne, byTwo) = (single.Score + here, two.Score + before);
-
-            // Which of the two is hard to foretell: nothing branches on it.
-            var takesTwo = Unsafe.BitCast<bool, byte>(byOne > byTwo) - 1;
-            var sum = double.MaxNative(byOne, byTwo);
-            if (sum > step.Score)
-            {
-                step.Score = sum;
-                step.Start = from + i + takesTwo;
-                step.Id = single.Id ^ ((single.Id ^ two.Id) & takesTwo);
-            }
-            else { sum = step.Score; }
-
-            before = here;
-            here = sum;
+            from = to;
         }
     }
 
-    private void Offer(int piece, double here, int start, ref Step step)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void AddRows(int from, int to, ref Step step, ref Ways ways)
     {
-        do
+        ref var score = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(scores), from * Lanes);
+        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
+        ref var longStep = ref MemoryMarshal.GetArrayDataReference(longSteps);
+        var (here, low, high, next, better) = (ways.Here, ways.Low, ways.High, ways.Low.ToScalar(), ways.Better);
+        var last = Vector256.Create(0L, 0, 0, -1).AsDouble();
+        for (nint i = from; i < to; i++)
         {
-            ref readonly var each = ref longPieces[piece];
-            ref var end = ref Unsafe.Add(ref step, each.Length);
-            if (each.Score + here > end.Score)
+            var all = Vector256.Create(here);
+            var lowSums = all + Vector256.LoadUnsafe(ref score);
+            var highSums = all + Vector256.LoadUnsafe(ref score, 4);
+
+            // The next place's sum is made apart too, for the sake of time: all others wait for it.
+            here = double.MaxNative(next, here + score);
+            score = ref Unsafe.Add(ref score, Lanes);
+            var bits = Vector256.GreaterThan(lowSums, low).ExtractMostSignificantBits() | (Vector256.GreaterThan(highSums, high).ExtractMostSignificantBits() << 4);
+            low = Vector256.MaxNative(low, lowSums);
+            high = Vector256.MaxNative(high, highSums);
+            next = low.GetElement(1);
+
+            // By one place on.
+            low = Vector256.Shuffle(low, Vector256.Create(1L, 2, 3, 0));
+            high = Vector256.Shuffle(high, Vector256.Create(1L, 2, 3, 0));
+            low = Vector256.ConditionalSelect(last, high, low);
+            high = Vector256.ConditionalSelect(last, Vector256.Create(Unsafe.Add(ref longStep, i + Lanes + 1).Score), high);
+
+            // Of the pieces that reach the next place the last that was better than those before it.
+            better = (better >> 8) | ((ulong)bits << 56);
+            var zeros = (nint)BitOperations.LeadingZeroCount(better & LanesToEnd) >> 3;
+            Unsafe.Add(ref step, i + 1) = new(Unsafe.Add(ref place, ((i + Lanes - zeros) * Lanes) + zeros), (int)zeros + 1);
+            if (zeros == Lanes)
             {
-                end.Score = each.Score + here;
-                end.Start = start;
-                end.Id = each.Id;
+                ref readonly var longer = ref Unsafe.Add(ref longStep, i + 1);
+                Unsafe.Add(ref step, i + 1) = new(longer.Place, longer.Length);
             }
-
-            piece = each.Shorter;
         }
-        while (piece != NoPiece);
+
+        ways = new(here, low, high, better);
     }
 
-    /// <summary>The sum of a way's scores, and its last piece.</summary>
-    public struct Step
+    /// <summary>Offers the listed pieces that begin at a place to where they end.</summary>
+    private void AddLong(int start, double here)
     {
-        public double Score;
-        public int Start;
-        public int Id;
+        for (var each = longest[start]; each != NoPiece; each = longPieces[each].Shorter)
+        {
+            ref readonly var piece = ref longPieces[each];
+            ref var end = ref longSteps[start + piece.Length];
+            if (here + piece.Score > end.Score) { end = new(here + piece.Score, piece.Place, piece.Length); }
+
+            longReach = Math.Max(longReach, start + piece.Length + 1);
+        }
     }
 
-    /// <summary>Where a piece begins, and the node that its characters have come to.</summary>
-    private readonly record struct Begun(int Place, int Node);
+    /// <summary>Goes on by a window.</summary>
+    private void ForgetLong()
+    {
+        var kept = Math.Max(longReach - Window, 0);
+        longSteps.AsSpan(longReach - kept, kept).CopyTo(longSteps);
+        longSteps.AsSpan(kept, longReach - kept).Fill(LongStep.None);
+        longReach = kept;
+    }
 
-    private readonly record struct Piece(double Score, int Id);
+    /// <summary>The last piece of a way: where its step is in the trie, and how many characters it has.</summary>
+    public readonly record struct Step(uint Place, int Length);
 
-    /// <summary>A piece of three characters or more, and the next shorter that begins at the same place.</summary>
-    private readonly record struct LongPiece(double Score, int Id, int Length, int Shorter);
+    /// <summary>The row of where a piece begins, and the node that its characters have come to.</summary>
+    private readonly record struct Begun(uint Row, uint Node);
+
+    /// <summary>A piece of more characters than a row has lanes, and the next shorter that begins at the same place.</summary>
+    private readonly record struct LongPiece(double Score, uint Place, int Length, int Shorter);
+
+    private readonly record struct LongStep(double Score, uint Place, int Length)
+    {
+        public static LongStep None => new(double.NegativeInfinity, PieceTrie.Nowhere, 0);
+    }
+
+    /// <summary>The best sum at a place, and of ways to the places behind it over pieces that begin before it.</summary>
+    private readonly record struct Ways(double Here, Vector256<double> Low, Vector256<double> High, ulong Better)
+    {
+        public static Ways None => new(0, Vector256.Create(double.NegativeInfinity), Vector256.Create(double.NegativeInfinity), 0);
+    }
 }

@@ -5,27 +5,33 @@ using Platform.GpuKernels.Tokenisation.Unicode;
 namespace Platform.GpuKernels.Tokenisation.Unigram;
 
 /// <summary>
-/// All pieces as one trie over characters. The steps from its root stand in a table by character, all others in one table where each has a slot of its own, so that a
-/// step is one read of memory whatever the script.
+/// All pieces as one trie over characters, in one table: what a node comes to by a character stands at the sum of the node's base and the character's code, so that a
+/// step is an addition, one read of memory and a comparison. Codes are given to the characters of the vocabulary in their order, so that what belongs to a script
+/// lies together.
 /// </summary>
+/// <seealso href="https://doi.org/10.1109/32.31365">Aoe, An efficient digital search algorithm by using a double-array structure, 1989</seealso>
 internal sealed class PieceTrie
 {
     /// <summary>Where there is no piece.</summary>
     public const int None = -1;
 
-    private const int Root = 0;
+    /// <summary>The code of characters that no piece has, and of the end of a text: no step is found by it.</summary>
+    public const uint NoCode = 0;
 
-    /// <summary>Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take half a million. They take 512 MB.</summary>
-    private const int MaximalNodes = 1 << 23;
+    /// <summary>The place of a step that was not found: it scores less than any piece, and none goes on from it.</summary>
+    public const uint Nowhere = 0;
 
-    private const int ScalarBits = 21;
+    /// <summary>Places, bases and codes are given in bytes of the table, so that nothing is left to multiply.</summary>
+    private const int Unit = 16;
+
+    /// <summary>The base of the root.</summary>
+    private const uint Root = Unit;
 
     private readonly IReadOnlyList<byte[]> pieces;
     private readonly int unknown;
-    private readonly CharacterMap<Step> firsts;
-
-    private readonly PerfectHash hash;
-    private readonly Slot[] slots;
+    private readonly CharacterMap<uint> codes;
+    private readonly Step[] steps;
+    private readonly int[] ids;
 
     /// <param name="pieces">By id. Empty ones are left out; of equal ones the last counts.</param>
     /// <param name="scores">By id.</param>
@@ -34,100 +40,99 @@ internal sealed class PieceTrie
     public PieceTrie(IReadOnlyList<byte[]> pieces, IReadOnlyList<double> scores, int unknown, double unknownScore)
     {
         (this.pieces, this.unknown) = (pieces, unknown);
-        var nodes = new Dictionary<ulong, int>();
-        var ids = new List<int> { None };
-        for (var id = 0; id < pieces.Count; id++)
+        codes = MakeCodes(pieces, out var most);
+        var nodes = new PieceNodes(pieces).All;
+        foreach (ref var node in nodes[1..]) { node.Code = (int)(CodeOf((uint)node.Code) / Unit); }
+
+        var places = new PiecePlaces(nodes, most).Count;
+        (steps, ids) = (new Step[places], new int[places]);
+        Array.Fill(steps, new(int.MaxValue, Nowhere, double.NegativeInfinity));
+        Array.Fill(ids, None);
+        for (var code = 0; code <= most; code++) { (steps[nodes[0].Base + code], ids[nodes[0].Base + code]) = (new((uint)code * Unit, Nowhere, unknownScore), unknown); }
+
+        foreach (ref readonly var parent in nodes)
         {
-            var node = Root;
-            for (var at = 0; at < pieces[id].Length;)
+            foreach (ref readonly var node in parent.Children(nodes))
             {
-                ref var next = ref CollectionsMarshal.GetValueRefOrAddDefault(nodes, KeyOf(node, Utf8Text.ScalarAt(pieces[id], at, out var size)), out var known);
-                if (!known)
-                {
-                    next = ids.Count < MaximalNodes ? ids.Count : throw new TokeniserFileException($"The vocabulary's pieces need a trie of more than {MaximalNodes} nodes, which is the limit.");
-                    ids.Add(None);
-                }
+                var (id, score) = node.Id == None ? (None, double.NegativeInfinity) : (node.Id, scores[node.Id]);
+                if (id == None && parent.Base == nodes[0].Base) { (id, score) = (unknown, unknownScore); }
 
-                node = next;
-                at += size;
+                (steps[parent.Base + node.Code], ids[parent.Base + node.Code]) = (new((uint)node.Code * Unit, (uint)node.Base * Unit, score), id);
             }
-
-            if (node != Root) { ids[node] = id; }
         }
-
-        var following = new ulong[ids.Count];
-        foreach (var key in nodes.Keys) { following[NodeOf(key)] |= 1UL << (int)ScalarOf(key); }
-
-        hash = new([.. nodes.Keys]);
-        slots = new Slot[hash.Slots];
-        Array.Fill(slots, new Slot { Step = new(double.NegativeInfinity, None, Root, 0) });
-        var begins = new List<KeyValuePair<uint, Step>>();
-        foreach (var (key, node) in nodes)
-        {
-            var id = ids[node];
-            var step = new Step(id == None ? double.NegativeInfinity : scores[id], id, node, following[node]);
-            slots[hash.SlotOf(key)] = new() { Key = key, Step = step };
-            if (NodeOf(key) == Root) { begins.Add(new(ScalarOf(key), id == None ? step with { Score = unknownScore, Id = unknown } : step)); }
-        }
-
-        firsts = new(begins, new(unknownScore, unknown, Root, 0));
     }
 
-    /// <summary>What a character comes to by itself: its piece, or the unknown one.</summary>
+    /// <summary>Characters' codes, or <see cref="NoCode"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public ref readonly Step First(uint scalar) => ref firsts[scalar];
+    public uint CodeOf(uint scalar) => codes[scalar];
 
-    /// <summary>What a piece that has come to <paramref name="node"/> comes to by one more character; neither piece nor node where none does.</summary>
+    /// <summary>The place of the step that a character comes to by itself: its piece, or the unknown one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public ref readonly Step Next(int node, uint scalar)
+    public static uint First(uint code) => Root + code;
+
+    public ref Step Table => ref MemoryMarshal.GetArrayDataReference(steps);
+
+    /// <param name="table"><see cref="Table"/></param>
+    /// <param name="place">Of <see cref="First"/> or <see cref="Next"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ref readonly Step At(ref Step table, uint place) => ref Unsafe.AddByteOffset(ref table, place);
+
+    /// <summary>The place of the step from a node by one more character, or <see cref="Nowhere"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Next(ref Step table, uint node, uint code)
     {
-        var key = KeyOf(node, scalar);
-        ref var all = ref MemoryMarshal.GetArrayDataReference(slots);
-        var at = hash.SlotOf(key);
-
-        // Which of the two it is is hard to foretell: nothing branches on it. No key has the first slot, and none 48 bits.
-        var there = -(int)(((Unsafe.Add(ref all, at).Key ^ key) - 1) >> 63);
-        return ref Unsafe.Add(ref all, at & there).Step;
+        // Which of the two it is is hard to foretell: nothing branches on it. A node of nothing and a code come to a step of the root that has another code.
+        var place = node + code;
+        return place & (uint)(((int)(At(ref table, place).Code ^ code) - 1) >> 31);
     }
+
+    /// <summary>The piece that ends with the step; the unknown one for a character without a piece; or <see cref="None"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int IdAt(uint place) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(ids), place / Unit);
 
     public bool TryGetId(ReadOnlySpan<byte> piece, out int id)
     {
         id = None;
         if (piece.IsEmpty) { return false; }
 
-        var step = First(Utf8Text.ScalarAt(piece, 0, out var at));
-        while (at < piece.Length && step.Following != 0)
+        var place = First(CodeOf(Utf8Text.ScalarAt(piece, 0, out var at)));
+        while (at < piece.Length && place != Nowhere)
         {
-            step = Next(step.Node, Utf8Text.ScalarAt(piece, at, out var size));
+            place = Next(ref Table, At(ref Table, place).Node, CodeOf(Utf8Text.ScalarAt(piece, at, out var size)));
             at += size;
         }
 
         // A character without a piece has the id of the unknown one.
-        id = at == piece.Length && (step.Id != unknown || piece.SequenceEqual(pieces[unknown])) ? step.Id : None;
+        id = IdAt(place) != unknown || piece.SequenceEqual(pieces[unknown]) ? IdAt(place) : None;
         return id != None;
     }
 
-    private static ulong KeyOf(int node, uint scalar) => (((ulong)(uint)node << ScalarBits) | scalar) + 1;
+    private static CharacterMap<uint> MakeCodes(IReadOnlyList<byte[]> pieces, out int most)
+    {
+        var known = new bool[Characters.Limit];
+        foreach (var piece in pieces)
+        {
+            for (var at = 0; at < piece.Length;)
+            {
+                known[Utf8Text.ScalarAt(piece, at, out var size)] = true;
+                at += size;
+            }
+        }
 
-    private static int NodeOf(ulong key) => (int)((key - 1) >> ScalarBits);
+        var given = new List<KeyValuePair<uint, uint>>();
+        for (uint scalar = 0; scalar < known.Length; scalar++)
+        {
+            if (known[scalar]) { given.Add(new(scalar, (uint)(given.Count + 1) * Unit)); }
+        }
 
-    private static uint ScalarOf(ulong key) => (uint)(key - 1) & ((1u << ScalarBits) - 1);
+        most = given.Count;
+        return new(given, NoCode);
+    }
 
+    /// <summary>What a node comes to by a character. No two nodes have the same base, so that the code says from which node a step is.</summary>
+    /// <param name="Code">No character's, where there is no step.</param>
+    /// <param name="Node">The base of what has been come to; <see cref="Nowhere"/> where nothing goes on from there.</param>
     /// <param name="Score">Of the piece that ends here; less than any where none does.</param>
-    /// <param name="Id">That piece, or <see cref="None"/>.</param>
-    /// <param name="Node">What has been come to.</param>
-    /// <param name="Following">A bit, by the last six of a character's, for each that a longer piece goes on with; 0 where none does.</param>
-    public readonly record struct Step(double Score, int Id, int Node, ulong Following)
-    {
-        /// <summary>1 where a longer piece may go on with the character, else 0.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public int MayGoOn(uint scalar) => (int)(Following >> (int)scalar) & 1;
-    }
-
-    /// <summary>A key of zero is none.</summary>
-    private struct Slot
-    {
-        public ulong Key;
-        public Step Step;
-    }
+    [StructLayout(LayoutKind.Sequential, Size = Unit)]
+    public readonly record struct Step(uint Code, uint Node, double Score);
 }

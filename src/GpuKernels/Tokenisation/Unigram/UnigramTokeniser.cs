@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
@@ -41,12 +42,13 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
     /// <summary>As <see cref="Tokenise"/>, without looking whether the piece was met before.</summary>
     public void Split(ReadOnlySpan<byte> piece, TokenSink tokens)
     {
-        Read(piece);
+        var read = Read(piece);
+        read.FindCodes(read.Length);
         SplitRead(piece, tokens);
     }
 
-    /// <summary>The characters of a piece, which may then be split.</summary>
-    public ReadOnlySpan<uint> Read(ReadOnlySpan<byte> piece)
+    /// <summary>Reads a piece, which may be split when the codes of its characters are given.</summary>
+    public PieceLattice Read(ReadOnlySpan<byte> piece)
     {
         if (piece.Length > MaximalBytes)
         {
@@ -54,7 +56,7 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
         }
 
         lattice.Read(piece, KeptBytes);
-        return lattice.Characters;
+        return lattice;
     }
 
     /// <summary>Splits the piece that was read last.</summary>
@@ -67,61 +69,67 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
             ends = new int[ids.Length];
         }
 
-        var count = WalkBack(piece);
+        var from = WalkBack(piece, tokens.WantsOffsets);
         if (!tokens.WantsOffsets)
         {
-            var made = ids.AsSpan(0, count);
-            made.Reverse();
-            tokens.AddAll(made);
+            tokens.AddAll(ids.AsSpan(from));
             return;
         }
 
         var start = 0;
-        for (var i = count - 1; i >= 0; i--)
+        for (var i = from; i < ids.Length; i++)
         {
             // All the bytes that a run of unknown characters fell back to stand for the whole of it.
             tokens.Add(ids[i], start, ends[i]);
-            if (i > 0 && ends[i - 1] != ends[i]) { start = ends[i]; }
+            if (i + 1 < ids.Length && ends[i + 1] != ends[i]) { start = ends[i]; }
         }
     }
 
-    /// <summary>Writes ids and where each ends, the last first. Unknown characters that stand together are one.</summary>
-    private int WalkBack(ReadOnlySpan<byte> piece)
+    /// <summary>Writes ids, and where each ends if that is wanted, from the last to the first and to the end of the scratch. Unknown characters that stand together are one.</summary>
+    /// <returns>Where the first is.</returns>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int WalkBack(ReadOnlySpan<byte> piece, bool withEnds)
     {
-        var count = 0;
-        var steps = lattice.Steps;
+        var at = ids.Length;
+        var trie = model.Trie;
+        var unknown = model.Unknown;
+        ref readonly var last = ref MemoryMarshal.GetReference(lattice.Steps);
+        ref var to = ref MemoryMarshal.GetArrayDataReference(ids);
         var offsets = lattice.Offsets;
-        for (var end = lattice.Length; end > 0;)
+        for (nint end = lattice.Length; end > 0;)
         {
-            ref readonly var step = ref steps[end];
-            var start = step.Start;
-            if (step.Id != model.Unknown)
+            // A way has no more pieces than the text has bytes, for which there is room.
+            var (place, length) = Unsafe.Add(ref Unsafe.AsRef(in last), end);
+            var id = trie.IdAt(place);
+            if (id == unknown)
             {
-                ids[count] = step.Id;
-                ends[count++] = offsets[end];
+                var start = (int)end - length;
+                while (start > 0 && trie.IdAt(lattice.Steps[start].Place) == unknown) { start -= lattice.Steps[start].Length; }
+
+                AddUnknown(piece[offsets[start]..offsets[(int)end]], offsets[(int)end], ref at);
                 end = start;
                 continue;
             }
 
-            while (start > 0 && steps[start].Id == model.Unknown) { start = steps[start].Start; }
+            Unsafe.Add(ref to, --at) = id;
+            if (withEnds) { ends[at] = offsets[(int)end]; }
 
-            AddUnknown(piece[offsets[start]..offsets[end]], offsets[end], ref count);
-            end = start;
+            end -= length;
         }
 
-        return count;
+        return at;
     }
 
-    private void AddUnknown(ReadOnlySpan<byte> run, int end, ref int count)
+    private void AddUnknown(ReadOnlySpan<byte> run, int end, ref int at)
     {
-        if (model.Trie.TryGetId(run, out var id) || !TryFallBack(run, end, ref count))
+        if (model.Trie.TryGetId(run, out var id) || !TryFallBack(run, end, ref at))
         {
-            ids[count] = id == PieceTrie.None ? model.Unknown : id;
-            ends[count++] = end;
+            ids[--at] = id == PieceTrie.None ? model.Unknown : id;
+            ends[at] = end;
         }
     }
 
-    private bool TryFallBack(ReadOnlySpan<byte> run, int end, ref int count)
+    private bool TryFallBack(ReadOnlySpan<byte> run, int end, ref int at)
     {
         if (model.ByteIds is not { } byteIds) { return false; }
 
@@ -132,8 +140,8 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
 
         for (var i = run.Length - 1; i >= 0; i--)
         {
-            ids[count] = byteIds[run[i]];
-            ends[count++] = end;
+            ids[--at] = byteIds[run[i]];
+            ends[at] = end;
         }
 
         return true;

@@ -31,6 +31,31 @@ public class A_unigram_model
         }
     }
 
+    [Fact]
+    public void takes_a_character_that_stands_in_pieces_but_begins_none_for_the_unknown_one()
+    {
+        var tokeniser = Load(new() { ["ab"] = (1, -1), ["abc"] = (2, -1), ["a"] = (3, -1) });
+        Assert.Equal([Unknown, 2, Unknown, 1, 2, Unknown, 3], tokeniser.Encode("babcbababcca"u8).Ids);
+    }
+
+    [Fact]
+    public void whose_pieces_begin_so_that_their_nodes_do_not_fit_into_one_another_is_refused()
+    {
+        // Of characters 0 to 299 and of each 300th any two are some other number apart, up to 90,000: no two nodes that go on with these share places.
+        const int Close = 300;
+        var characters = Enumerable.Range(0, Close * Close).Select(number => char.ConvertFromUtf32(0x10000 + number)).ToList();
+        var pieces = new List<string>(characters);
+        foreach (var first in characters.Take(200))
+        {
+            for (var i = 0; i < Close; i++) { pieces.AddRange([first + characters[i], first + characters[i * Close]]); }
+        }
+
+        var vocabulary = new JsonArray([new JsonArray("<unk>", 0), .. pieces.Select(piece => new JsonArray(piece, -1))]);
+        var file = new JsonObject { ["model"] = new JsonObject { ["type"] = "Unigram", ["unk_id"] = Unknown, ["vocab"] = vocabulary } }.ToJsonString();
+        var refused = Assert.Throws<TokeniserFileException>(() => Tokeniser.Load(Encoding.UTF8.GetBytes(file)));
+        Assert.Contains("pieces need a table of more than 16777216 places", refused.Message);
+    }
+
     [Theory]
     [InlineData("1e101")]
     [InlineData("-1e101")]
