@@ -15,14 +15,14 @@ internal static class DeviceTokenisePart
 
     /// <summary>
     /// Texts of made-up words, of which half are no tokens as a whole; the tokeniser's file and the texts are left for the peers. Where the directory has corpus.txt (documents, each ended by
-    /// a zero byte) and tokenizer.json, as bench/parity/speed.mjs writes them, some of those documents in their place.
+    /// a zero byte) and tokenizer.json, as bench/parity/speed.mjs writes them, or for byte-level BPE byte-level.json, some of those documents in their place.
     /// </summary>
     public static void Run(Accelerator accelerator, string directory, Figures figures, string name, string key, byte[] json)
     {
         var real = DevicesPart.IsCard(accelerator);
         var most = real ? 48 << 20 : 1 << 18;
-        var (corpus, file) = (Path.Combine(directory, "corpus.txt"), Path.Combine(directory, "tokenizer.json"));
-        var isGiven = key == "tokenise" && File.Exists(corpus) && File.Exists(file);
+        var (corpus, file) = (Path.Combine(directory, "corpus.txt"), Path.Combine(directory, key == "tokenise" ? "tokenizer.json" : "byte-level.json"));
+        var isGiven = File.Exists(corpus) && File.Exists(file);
         if (isGiven) { json = File.ReadAllBytes(file); }
 
         var tokeniser = Tokeniser.Load(json);

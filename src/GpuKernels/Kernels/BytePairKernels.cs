@@ -11,7 +11,7 @@ namespace Platform.GpuKernels.Kernels;
 internal static class BytePairKernels
 {
     /// <summary>Bytes of which a group's stretches begin.</summary>
-    public const int Tile = 3584;
+    public const int Tile = 3072;
 
     /// <summary>Bytes before a tile that say whether its first place is certain.</summary>
     public const int History = 32;
@@ -20,7 +20,7 @@ internal static class BytePairKernels
     public const int Span = 4064;
 
     /// <summary>The longest piece that is merged.</summary>
-    public const int MergedBytes = 512;
+    public const int MergedBytes = 1023;
 
     public static readonly KernelModule Module = new("bpe", ("tokenise_tiles", TokeniseTiles));
 

@@ -19,7 +19,7 @@ namespace Platform.GpuKernels.Kernels;
 /// anew for each table, so that nothing can be written whose hashes are alike.
 /// </param>
 /// <param name="ByteSymbols">[256]: a byte's token, and above its bits the number of its bytes, 1.</param>
-/// <param name="ByteKeys">[256][256]: the rank of two bytes times <see cref="BytePairKernels.MergedBytes"/>, all ones where they do not merge.</param>
+/// <param name="ByteKeys">[256][256]: the rank of two bytes times one more than <see cref="BytePairKernels.MergedBytes"/>, all ones where they do not merge.</param>
 /// <param name="Pairs">[fours][4]: two ids of 22 bits and the rank at which they merge, of 20; all ones where it is free. What does not fit is in the next four.</param>
 /// <param name="PairMultiplier">Of a pair's hash, chosen anew too.</param>
 internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipliers, uint[] ByteSymbols, uint[] ByteKeys, ulong[] Pairs, ulong PairMultiplier)
@@ -62,7 +62,7 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
         for (var pair = 0; pair < byteKeys.Length; pair++)
         {
             var rank = merges.Rank(byteIds[pair >> 8], byteIds[pair & 255]);
-            byteKeys[pair] = rank == MergeTable.NoRank ? uint.MaxValue : (uint)rank * BytePairKernels.MergedBytes;
+            byteKeys[pair] = rank == MergeTable.NoRank ? uint.MaxValue : (uint)rank * (BytePairKernels.MergedBytes + 1);
         }
 
         var entries = EntriesOf(tokens);

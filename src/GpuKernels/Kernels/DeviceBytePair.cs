@@ -6,7 +6,7 @@ namespace Platform.GpuKernels.Kernels;
 
 /// <summary>
 /// Byte-level BPE on an accelerator. Pieces are cut there too: most words' ends are certain whatever stands before, and from one such place to the next a
-/// work item goes by the pattern. A text is left to the CPU also where, at a tile's end, 480 bytes have no such place, or a piece that is no token has more than
+/// work item goes by the pattern. A text is left to the CPU also where, at a tile's end, 992 bytes have no such place, or a piece that is no token has more than
 /// <see cref="BytePairKernels.MergedBytes"/>; and, where a text is to get a space before it, if it does not begin with one (<see cref="Lay"/> puts it there).
 /// </summary>
 internal sealed class DeviceBytePair : DeviceTokeniser

@@ -11,8 +11,8 @@
 #define WINDOW 4096  // GROUP * BLOCK
 #define HISTORY 32   // of the window, before the tile
 #define SPAN 4064    // WINDOW - HISTORY: the homes
-#define TILE 3584    // leaves 480 bytes for the last stretch
-#define MOST 512     // bytes of the longest piece that is merged
+#define TILE 3072    // leaves 992 bytes for the last stretch: languages without spaces have long ones
+#define MOST 1024    // pieces of fewer bytes are merged, so that their symbols' sizes have 10 bits
 #define LENGTHS 64   // of missed pieces, the last for what is longer
 #define BITS (WINDOW / 32 + 2) // of a bit for each byte, and what is read behind them
 
@@ -401,7 +401,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     __local uint4 aligned[WINDOW / BLOCK + 2];
     __local uint found[WINDOW];
     __local uint4 shared[WINDOW / 4];
-    __local ushort misses[TILE / 2 + 1];
+    __local ushort misses[SPAN / 2]; // of two bytes or more each
     __local uint homes[WINDOW / 32];
     __local uint lengths[LENGTHS];
     __local uint minima[WINDOW / EIGHT];
@@ -560,7 +560,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             if (id < 0 && length == 1) { id = (int)(byteSymbols[raw[place]] & ID); }
             found[place] = id >= 0 ? (uint)id : length;
             if (id >= 0) { or_local(homes + place / 32, 1u << (place & 31u)); }
-            else if (length <= MOST)
+            else if (length < MOST)
             {
                 misses[add_local(&missed, 1)] = (ushort)place;
                 add_local(lengths + (LENGTHS - 1 - (length < LENGTHS ? length : LENGTHS - 1)), 1);

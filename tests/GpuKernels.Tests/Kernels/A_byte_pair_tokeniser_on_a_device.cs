@@ -67,7 +67,10 @@ public class A_byte_pair_tokeniser_on_a_device
         using var device = DeviceTokeniser.TryMake(Each.Of(kind), file)!;
         device.LaunchTiles = 3;
         var random = new Random(7);
-        var texts = new List<byte[]>();
+
+        // As many pieces that are no tokens as a tile can have.
+        var pairs = string.Concat(Enumerable.Repeat(" Z", BytePairKernels.Tile / 2)) + string.Concat(Enumerable.Repeat("Bq", (BytePairKernels.Span - BytePairKernels.Tile) / 2 - 1));
+        var texts = new List<byte[]> { Encoding.UTF8.GetBytes(pairs) };
         foreach (var most in kind == DeviceKind.Cpu ? [3, 40] : (int[])[3, 40, 500, 4000])
         {
             for (var i = 0; i < 12_000 / most; i++) { texts.Add(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, random.Next(most)).Select(_ => Parts[random.Next(Parts.Length)])))); }
