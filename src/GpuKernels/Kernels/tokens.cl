@@ -30,7 +30,12 @@ __kernel GROUP_SIZE(GROUP) void place_tiles(__global const uint *slots, __global
     __local uint sums[GROUP];
     uint tile = (uint)GROUP_X;
     uint sum = 0;
-    for (uint i = LOCAL_ID; i < tile; i += GROUP) { sum += counts[i]; }
+    for (uint i = LOCAL_ID; i < tile / 4; i += GROUP)
+    {
+        uint4 four = ((__global const uint4 *)counts)[i];
+        sum += four.x + four.y + four.z + four.w;
+    }
+    if (LOCAL_ID < (int)(tile & 3u)) { sum += counts[(tile & ~3u) + LOCAL_ID]; }
     uint base;
     before_in_group(sum, &base, sums, GROUP);
     base += totals[launch];

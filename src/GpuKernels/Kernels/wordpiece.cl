@@ -138,6 +138,15 @@ FORCE_INLINE int find_whole(__local const uint *memory, uint place, uint length,
     return ((bytes.x ^ key.x) | (bytes.y ^ key.y) | (bytes.z ^ key.z) | (bytes.w ^ key.w) | (rest.x ^ length)) == 0 ? (int)rest.y : -1;
 }
 
+// At most four bytes.
+FORCE_INLINE void put(__local uchar *to, uint four, uint length)
+{
+    if (length > 0) { to[0] = (uchar)four; }
+    if (length > 1) { to[1] = (uchar)(four >> 8); }
+    if (length > 2) { to[2] = (uchar)(four >> 16); }
+    if (length > 3) { to[3] = (uchar)(four >> 24); }
+}
+
 // Where a word stops: the first stop behind its first byte.
 FORCE_INLINE uint end_of(__local const uint *stops, uint at)
 {
@@ -167,7 +176,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
 {
     __local uint4 aligned[(FOUND + SPAN + SLACK + 5) / 4];
     __local uint lists[TILE / 2 + BATCH];
-    __local uint breaks[WINDOW / 32 + 1];
+    __local uint breaks[WINDOW / 32 + 2];
     __local uint exceptions[2 * WINDOW / 32];
     __local uint changed[WINDOW / 32 + 1];
     __local uint stops[WINDOW / 32 + 1];
@@ -212,7 +221,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     }
 
     // The classes of this piece's bytes: of letters and digits, and of punctuation, the top bits of each byte, by sums that carry into it.
-    uint wordTops[4], singleTops[4], listTops[4], highTops[4];
+    uint wordTops[4], singleTops[4];
     uint anyListed = 0;
     uint anySuspect = 0;
     UNROLL for (int i = 0; i < 4; i++)
@@ -225,9 +234,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         wordTops[i] = letter | (((seven + 0x50505050u) ^ (seven + 0x46464646u)) & plain);
         uint delete = seven + 0x01010101u;
         singleTops[i] = (((seven + 0x5F5F5F5Fu) ^ delete) & plain) ^ wordTops[i];
-        highTops[i] = plain ^ HIGHS;
-        listTops[i] = (four & four << 1 & HIGHS) | ((~(seven + 0x60606060u) | delete) & plain);
-        anyListed |= listTops[i] | highTops[i];
+        anyListed |= (~(seven + 0x60606060u) | delete | four) & HIGHS;
         anySuspect |= ~((seven ^ suspect) + 0x7F7F7F7Fu) & plain;
         part[i] = four | (letter >> 2 & lowers);
     }
@@ -246,11 +253,8 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     uint looks = 0;
     uint high = 0;
     int claims = 0;
-    if (piece < WINDOW / 32 + 1)
-    {
-        breaks[piece] = 0;
-        changed[piece] = 0;
-    }
+    if (piece < WINDOW / 32 + 2) { breaks[piece] = 0; }
+    if (piece < WINDOW / 32 + 1) { changed[piece] = 0; }
     exceptions[piece] = 0;
     if (piece <= KEY_BYTES)
     {
@@ -285,8 +289,14 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
     }
     if (anyListed != 0)
     {
-        looks = top_bits(listTops);
-        high = top_bits(highTops);
+        // Bytes from 0xC0 on, and controls.
+        uint4 four = aligned[piece];
+        uint4 seven = four & ~HIGHS;
+        uint4 listTops = (four & (four << 1u | ~HIGHS) & HIGHS) | ((~(seven + 0x60606060u) | (seven + 0x01010101u)) & ~four & HIGHS);
+        uint tops[4] = {listTops.x, listTops.y, listTops.z, listTops.w};
+        uint highs[4] = {four.x & HIGHS, four.y & HIGHS, four.z & HIGHS, four.w & HIGHS};
+        looks = top_bits(tops);
+        high = top_bits(highs);
         // Continuation bytes, but for those of a character that begins before the window.
         uint goingOn = high & ~looks;
         claims = -ones(piece == 0 ? goingOn & (goingOn + 1) : goingOn);
@@ -314,6 +324,8 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
         }
         uint entry = NOTHING | ALONE | SPECIAL;
         if (isOne) { entry = entry_of(scalar, pages, entries); }
+        // Of a character in which a text ends only what its homes have room for is spelled: nothing.
+        if (entry & LONG && (bits_from(breaks, place + 1) & ((1u << length) - 1u) >> 1) != 0) { entry = NOTHING | ALONE | SPECIAL; }
         if (entry & FLAGS)
         {
             uint bit = 1u << (place & 31u);
@@ -422,42 +434,42 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             // Each character becomes one or more.
             if (count_from(spelt, place, stop) <= most)
             {
-                uint chunk = (stop - 1) / 32;
-                uint left = spelt[chunk] & 0xFFFFFFFFu >> (31 - (stop - 1 & 31u));
-                while (1)
+                uint chunk = stop / 32;
+                uint left = changed[chunk] & ((1u << (stop & 31u)) - 1u);
+                uint behind = stop;
+                while (behind > place)
                 {
                     if (chunk == place / 32) { left &= 0xFFFFFFFFu << (place & 31u); }
-                    uint others = changed[chunk];
-                    while (left != 0)
+                    else if (left == 0)
+                    {
+                        left = changed[--chunk];
+                        continue;
+                    }
+                    // The last character that is changed, and before it what is not and lies behind it.
+                    uint at = place;
+                    uint same = place;
+                    uint normal = 0;
+                    if (left != 0)
                     {
                         uint bit = 31 - (uint)leading_zeros(left);
-                        uint at = chunk * 32 + bit;
                         left ^= 1u << bit;
-                        uint normal;
-                        uint length;
-                        if (others >> bit & 1u)
-                        {
-                            normal = found[at - HISTORY];
-                            length = normal & LONG ? normal >> 20 & 15u : 4 - (uint)leading_zeros(normal & SPELLED) / 8;
-                        }
-                        else
-                        {
-                            normal = four_at(memory, at);
-                            length = (uint)leading_zeros(~normal << 24);
-                            length += length == 0;
-                        }
-                        to -= length;
-                        if (others >> bit & 1u && normal & LONG) { for (uint j = 0; j < length; j++) { bytes[to + j] = spelled[(normal & 0xFFFFFu) + j]; } }
-                        else
-                        {
-                            bytes[to] = (uchar)normal;
-                            if (length > 1) { bytes[to + 1] = (uchar)(normal >> 8); }
-                            if (length > 2) { bytes[to + 2] = (uchar)(normal >> 16); }
-                            if (length > 3) { bytes[to + 3] = (uchar)(normal >> 24); }
-                        }
+                        at = chunk * 32 + bit;
+                        uint c = bytes[at];
+                        same = at + (c < 0x80u ? 1 : (uint)leading_zeros(~c << 24));
+                        normal = found[at - HISTORY];
                     }
-                    if (chunk == place / 32) { break; }
-                    left = spelt[--chunk];
+                    while (behind > same)
+                    {
+                        uint length = behind - same < 4 ? behind - same : 4;
+                        behind -= length;
+                        to -= length;
+                        put(bytes + to, four_at(memory, behind), length);
+                    }
+                    behind = at;
+                    uint length = normal & LONG ? normal >> 20 & 15u : 4 - (uint)leading_zeros(normal & SPELLED) / 8;
+                    to -= length;
+                    if (normal & LONG) { for (uint j = 0; j < length; j++) { bytes[to + j] = spelled[(normal & 0xFFFFFu) + j]; } }
+                    else { put(bytes + to, normal, length); }
                 }
                 id = -1;
                 uint length = last - to;
@@ -487,7 +499,18 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
             uint characters = 0;
             if (length > most || !known)
             {
-                if (record & IS_SPELLED) { for (uint j = from; j < end && characters <= most; j++) { characters += (bytes[j] & 0xC0u) != 0x80u; } }
+                // Of what is spelled, which ends with four bytes, all but continuation bytes.
+                if (record & IS_SPELLED)
+                {
+                    uint goingOn = HIGHS << (from & 3u) * 8;
+                    characters = length;
+                    for (uint j = from / 4; j < end / 4; j++)
+                    {
+                        uint four = memory[j];
+                        characters -= (uint)ones(four & ~(four << 1) & goingOn);
+                        goingOn = HIGHS;
+                    }
+                }
                 else { characters = count_from(spelt, place, stop); }
             }
             if (characters <= most && !known) { flag_text(flags, starts, textBefore, texts, (uint)start + place, LEAVE); }
@@ -502,7 +525,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
                 uint best = 0;
                 uint next = from;
                 uint j = from;
-                do
+                while (j < end)
                 {
                     uint slot = base + bytes[j];
                     uint4 step = steps[slot];
@@ -512,7 +535,7 @@ __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint 
                     base = step.y;
                     best = step.z != 0 ? step.z : best;
                     next = step.z != 0 ? j : next;
-                } while (j < end);
+                }
                 if (best == 0 || made >= room) { break; }
                 home[made++] = best - 1;
                 from = next;

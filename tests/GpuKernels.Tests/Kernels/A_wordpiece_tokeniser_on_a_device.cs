@@ -87,6 +87,14 @@ public class A_wordpiece_tokeniser_on_a_device
         }
 
         texts.Add(Encoding.UTF8.GetBytes("a" + string.Concat(Enumerable.Repeat("\u0301", 5000)) + "b"));
+
+        // Characters of which a text has but the beginning, and the next one the rest.
+        foreach (var character in (string[])["\uac01", "\u00e9", "\u4e2d", "\ud83d\ude00"])
+        {
+            var bytes = Encoding.UTF8.GetBytes(character);
+            for (var end = 1; end < bytes.Length; end++) { texts.AddRange([new byte[] { (byte)'a' }, bytes.AsMemory(..end), bytes.AsMemory(end..), new byte[] { (byte)'b' }]); }
+        }
+
         using var device = New(kind);
         using var reference = New(DeviceKind.Cpu);
         ((DeviceWordPiece)device).LaunchTiles = 5;
