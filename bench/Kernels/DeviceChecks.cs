@@ -213,7 +213,7 @@ internal static class DeviceChecks
         return word.ToString();
     }
 
-    /// <summary>Letters, marks, controls, long words, and now and then bytes that are no text, so that every rule meets every place.</summary>
+    /// <summary>Letters, marks, controls, long words, and now and then bytes that are no text, so that every rule meets every place; and texts that are one text cut anywhere.</summary>
     private static List<ReadOnlyMemory<byte>> HostileTexts(int seed)
     {
         var random = new Random(seed);
@@ -229,6 +229,15 @@ internal static class DeviceChecks
                 var rarely = random.Next(3) switch { 0 => 0, 1 => 4, _ => 150 };
                 texts.Add(Enumerable.Range(0, random.Next(parts)).SelectMany(_ => random.Next(1000) < rarely ? rare[random.Next(rare.Length)] : text[(random.Next(some) * 7) % text.Length]).ToArray());
             }
+        }
+
+        // One text after the other, cut anywhere, so that characters lie in two.
+        var stream = Enumerable.Range(0, 1000).SelectMany(_ => random.Next(300) == 0 ? rare[random.Next(rare.Length)] : text[random.Next(text.Length)]).ToArray();
+        for (var at = 0; at < stream.Length;)
+        {
+            var end = Math.Min(stream.Length, at + random.Next(20));
+            texts.Add(stream.AsMemory(at..end));
+            at = end;
         }
 
         return texts;
