@@ -3,41 +3,51 @@ using System.Text;
 
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
-/// <summary>BPE that begins with characters, each of which may be unknown or fall back to its bytes. Used by one thread at a time.</summary>
+/// <summary>
+/// BPE that begins with characters, each of which may be unknown or fall back to its bytes. Without offsets a piece is cut where no merge reaches over, and what is
+/// between is looked up among what was merged before. Used by one thread at a time.
+/// </summary>
 internal sealed class CharacterPairTokeniser : IPieceTokeniser
 {
     private const int NotInVocabulary = -1;
 
     private readonly BpeOptions options;
+    private readonly CertainCuts? cuts;
     private readonly PairMerger merger;
     private readonly PieceCache cache = new();
     private readonly int[]? fallback;
     private readonly int unknown = NotInVocabulary;
     private readonly byte[] spelled;
+    private readonly int[] alone = new int[1];
     private int[] lengths = [];
 
-    public CharacterPairTokeniser(BpeOptions options)
+    public CharacterPairTokeniser(BpeOptions options, CertainCuts? cuts)
     {
-        this.options = options;
+        (this.options, this.cuts) = (options, cuts);
         merger = new(options.Merges);
         spelled = new byte[options.Prefix.Length + 4 + options.Suffix.Length];
         if (options.Unknown is { } token && options.Vocabulary.TryGetId(token, out var id)) { unknown = id; }
 
         if (!options.ByteFallback) { return; }
 
-        fallback = new int[256];
-        for (var value = 0; value < fallback.Length; value++)
-        {
-            fallback[value] = options.Vocabulary.TryGetId(Encoding.ASCII.GetBytes($"<0x{value:X2}>"), out id) ? id : NotInVocabulary;
-        }
+        fallback = BytesOf(options.Vocabulary);
     }
+
+    /// <summary>The token of each byte that a character without a token becomes; where there is none, -1.</summary>
+    public static int[] BytesOf(Vocabulary vocabulary) =>
+        [.. Enumerable.Range(0, 256).Select(value => vocabulary.TryGetId(Encoding.ASCII.GetBytes($"<0x{value:X2}>"), out var id) ? id : NotInVocabulary)];
 
     public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
     {
-        ref var first = ref MemoryMarshal.GetReference(piece);
-        if (!tokens.WantsOffsets && cache.Find(ref first, 0, piece.Length, piece.Length) is { Length: > 0 } known)
+        if (!tokens.WantsOffsets)
         {
-            tokens.AddAll(known);
+            for (var from = 0; from < piece.Length;)
+            {
+                var to = cuts is null ? piece.Length : cuts.Next(piece, from);
+                tokens.AddAll(TokensOf(piece, from, to));
+                from = to;
+            }
+
             return;
         }
 
@@ -49,12 +59,6 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
 
         var count = Begin(piece);
         var left = merger.Merge(count);
-        if (!tokens.WantsOffsets)
-        {
-            tokens.AddAll(merger.Symbols[..left]);
-            cache.Add(ref first, 0, piece.Length, piece.Length, merger.Symbols[..left]);
-            return;
-        }
 
         // Lengths count from the start of the piece, as the reference has it: after a character that became nothing, offsets are too low.
         var (symbol, end) = (0, 0);
@@ -65,6 +69,24 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
 
             tokens.Add(merger.Symbols[i], start, Math.Min(end, piece.Length));
         }
+    }
+
+    /// <summary>Of a part of the piece, to be read before the next call.</summary>
+    private ReadOnlySpan<int> TokensOf(ReadOnlySpan<byte> piece, int start, int end)
+    {
+        ref var first = ref MemoryMarshal.GetReference(piece);
+        if (cache.Find(ref first, start, end - start, piece.Length) is { Length: > 0 } known) { return known; }
+
+        var part = piece[start..end];
+        if (options.IgnoreMerges && options.Vocabulary.TryGetId(options.ByteLevel ? ByteLevel.Spelled(part) : part, out var whole))
+        {
+            alone[0] = whole;
+            return alone;
+        }
+
+        var made = merger.Symbols[..merger.Merge(Begin(part))];
+        cache.Add(ref first, start, part.Length, piece.Length, made);
+        return made;
     }
 
     /// <summary>Writes the piece's symbols and their lengths.</summary>
@@ -79,6 +101,13 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
         var (count, waiting, waitingLength) = (0, false, 0);
         for (var at = 0; at < piece.Length;)
         {
+            if (cuts is not null && !waiting && cuts.SymbolOf(Utf8Text.ScalarAt(piece, at, out var bytes)) is var symbol and not CertainCuts.NoSymbol)
+            {
+                Put(symbol, bytes, symbols, ref count);
+                at += bytes;
+                continue;
+            }
+
             var size = options.ByteLevel ? 1 : Utf8Text.SizeAt(piece, at);
             var character = Spell(piece, at, size);
             at += size;

@@ -117,11 +117,15 @@ internal sealed class StripNormaliser(bool left, bool right) : INormaliser
 /// <summary>Prepend: a text before one that is not empty.</summary>
 internal sealed class PrependNormaliser(string prefix) : INormaliser
 {
+    private readonly Rune[] characters = [.. prefix.EnumerateRunes()];
+
+    public byte[] Prefix { get; } = Encoding.UTF8.GetBytes(prefix);
+
     public void Normalise(TextRewriter text)
     {
         if (text.Source.IsEmpty) { return; }
 
-        foreach (var character in prefix.EnumerateRunes()) { text.Put(character, 0); }
+        foreach (var character in characters) { text.Put(character, 0); }
 
         text.Keep(text.Source.Length);
     }

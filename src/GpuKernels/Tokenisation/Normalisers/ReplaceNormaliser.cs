@@ -6,7 +6,12 @@ namespace Platform.GpuKernels.Tokenisation.Normalisers;
 /// <summary>Replace: each match of a pattern becomes a text, which is aligned as the match's last character.</summary>
 internal sealed class ReplaceNormaliser(TextPattern pattern, string content) : INormaliser
 {
-    private readonly Rune[] content = [.. content.EnumerateRunes()];
+    private readonly Rune[] characters = [.. content.EnumerateRunes()];
+
+    /// <summary>What is sought, where it is a plain text.</summary>
+    public byte[]? Literal => pattern.Literal;
+
+    public byte[] Content { get; } = Encoding.UTF8.GetBytes(content);
 
     public void Normalise(TextRewriter text)
     {
@@ -16,7 +21,7 @@ internal sealed class ReplaceNormaliser(TextPattern pattern, string content) : I
         {
             text.Keep(start - text.Cursor);
             text.Skip(end - start);
-            foreach (var character in content) { text.Insert(character); }
+            foreach (var character in characters) { text.Insert(character); }
         }
 
         text.Keep(source.Length - text.Cursor);

@@ -5,11 +5,16 @@ namespace Platform.GpuKernels.Tokenisation.PreTokenisers;
 /// <summary>Splits at each character of some sets: Punctuation, and Digits one by one.</summary>
 internal sealed class CharacterPreTokeniser(CharacterSets any, SplitBehaviour behaviour) : PatternPreTokeniser(behaviour)
 {
+    public CharacterSets Any { get; } = any;
+
+    /// <summary>Whether each of the characters is a piece by itself.</summary>
+    public bool IsolatesEach { get; } = behaviour == SplitBehaviour.Isolated;
+
     protected override bool TryFind(ReadOnlySpan<byte> text, int from, out int start, out int end)
     {
         for (start = from; start < text.Length; start = end)
         {
-            var found = Characters.Is(Utf8Text.ScalarAt(text, start, out var size), any);
+            var found = Characters.Is(Utf8Text.ScalarAt(text, start, out var size), Any);
             end = start + size;
             if (found) { return true; }
         }

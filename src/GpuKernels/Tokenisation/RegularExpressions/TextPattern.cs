@@ -6,11 +6,13 @@ namespace Platform.GpuKernels.Tokenisation.RegularExpressions;
 /// <summary>A pattern of a Split or Replace: a literal text or a regular expression. One instance serves all threads.</summary>
 internal sealed class TextPattern
 {
-    private readonly byte[]? literal;
     private readonly PatternProgram program;
     private readonly ConcurrentBag<PatternMatcher> matchers = [];
 
-    private TextPattern(byte[]? literal, PatternProgram program) => (this.literal, this.program) = (literal, program);
+    private TextPattern(byte[]? literal, PatternProgram program) => (Literal, this.program) = (literal, program);
+
+    /// <summary>The text that is sought; null: an expression.</summary>
+    public byte[]? Literal { get; }
 
     /// <summary>Reads `{"String": ...}` or `{"Regex": ...}`.</summary>
     /// <exception cref="TokeniserFileException">The regular expression is not supported.</exception>
@@ -33,7 +35,7 @@ internal sealed class TextPattern
     public TextMatches In(ReadOnlySpan<byte> text)
     {
         // The reference looks for nothing in an empty text.
-        if (text.IsEmpty || literal is not null) { return new(this, text, null); }
+        if (text.IsEmpty || Literal is not null) { return new(this, text, null); }
 
         var matcher = matchers.TryTake(out var kept) ? kept : new(program);
         matcher.Begin(text);
@@ -50,8 +52,8 @@ internal sealed class TextPattern
         {
             if (matcher is not null) { return matcher.TryNext(text, out start, out end); }
 
-            var found = text.IsEmpty ? -1 : text[from..].IndexOf(pattern.literal);
-            (start, end) = (from + found, from + found + (pattern.literal?.Length ?? 0));
+            var found = text.IsEmpty ? -1 : text[from..].IndexOf(pattern.Literal);
+            (start, end) = (from + found, from + found + (pattern.Literal?.Length ?? 0));
             if (found < 0) { return false; }
 
             from = end;
