@@ -84,7 +84,8 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
             return alone;
         }
 
-        var made = merger.Symbols[..merger.Merge(Begin(part))];
+        var count = merger.Merge(Begin(part));
+        var made = merger.Symbols[..count];
         cache.Add(ref first, start, part.Length, piece.Length, made);
         return made;
     }

@@ -32,18 +32,22 @@ public class A_tokeniser_file_with_BPE_or_Unigram
     }
 
     [Theory]
-    [InlineData("NFC")]
-    [InlineData("NFKC")]
-    public void gives_word_by_word_what_the_stages_give(string normaliser)
+    [InlineData("unigram", "NFC", null)]
+    [InlineData("unigram", "NFKC", null)]
+    [InlineData("bytes", "NFC", null)]
+    [InlineData("bytes", "NFKC", """{"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}]}""")]
+    public void gives_in_one_pass_what_the_stages_give(string name, string normaliser, string? preTokenizer)
     {
-        var file = JsonNode.Parse(Fixture.File("unigram"))!;
+        var file = JsonNode.Parse(Fixture.File(name))!;
         file["normalizer"] = JsonNode.Parse($$"""{"type": "{{normaliser}}"}""");
+        if (preTokenizer is not null) { file["pre_tokenizer"] = JsonNode.Parse(preTokenizer); }
+
         var tokeniser = Tokeniser.Load(Encoding.UTF8.GetBytes(file.ToJsonString()));
         var packed = new PackedTokens();
         for (var scalar = 0; scalar < 0x30000; scalar += 16)
         {
             var text = new StringBuilder();
-            foreach (var each in Enumerable.Range(scalar, 16).Where(Rune.IsValid)) { text.Append($"{new Rune(each)} a{new Rune(each)}b e\u0301{new Rune(each)}\n{new Rune(each)}\u0323 "); }
+            foreach (var each in Enumerable.Range(scalar, 16).Where(Rune.IsValid)) { text.Append($"{new Rune(each)} a{new Rune(each)}b 12 e\u0301{new Rune(each)}\n{new Rune(each)}\u0323 "); }
 
             // With offsets every text takes the stages.
             var utf8 = Encoding.UTF8.GetBytes(text.ToString());
