@@ -250,11 +250,12 @@ internal sealed class PieceLattice(UnigramModel model)
     private void AddRows(int from, int to, ref Step step, ref Ways ways)
     {
         ref var score = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(scores), from * Lanes);
-        ref var place = ref MemoryMarshal.GetArrayDataReference(places);
-        ref var longStep = ref MemoryMarshal.GetArrayDataReference(longSteps);
+        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), (from + Lanes) * Lanes);
+        ref var longStep = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(longSteps), from + 1);
+        step = ref Unsafe.Add(ref step, from + 1);
         var (here, low, high, next, better) = (ways.Here, ways.Low, ways.High, ways.Low.ToScalar(), ways.Better);
         var last = Vector256.Create(0L, 0, 0, -1).AsDouble();
-        for (nint i = from; i < to; i++)
+        for (var left = to - from; left > 0; left--)
         {
             var all = Vector256.Create(here);
             var lowSums = all + Vector256.LoadUnsafe(ref score);
@@ -272,17 +273,17 @@ internal sealed class PieceLattice(UnigramModel model)
             low = Vector256.Shuffle(low, Vector256.Create(1L, 2, 3, 0));
             high = Vector256.Shuffle(high, Vector256.Create(1L, 2, 3, 0));
             low = Vector256.ConditionalSelect(last, high, low);
-            high = Vector256.ConditionalSelect(last, Vector256.Create(Unsafe.Add(ref longStep, i + Lanes + 1).Score), high);
+            high = Vector256.ConditionalSelect(last, Vector256.Create(Unsafe.Add(ref longStep, Lanes).Score), high);
 
             // Of the pieces that reach the next place the last that was better than those before it.
             better = (better >> 8) | ((ulong)bits << 56);
             var zeros = (nint)BitOperations.LeadingZeroCount(better & LanesToEnd) >> 3;
-            Unsafe.Add(ref step, i + 1) = new(Unsafe.Add(ref place, ((i + Lanes - zeros) * Lanes) + zeros), (int)zeros + 1);
-            if (zeros == Lanes)
-            {
-                ref readonly var longer = ref Unsafe.Add(ref longStep, i + 1);
-                Unsafe.Add(ref step, i + 1) = new(longer.Place, longer.Length);
-            }
+            step = new(Unsafe.Add(ref place, zeros - (zeros * Lanes)), (int)zeros + 1);
+            if (zeros == Lanes) { step = new(longStep.Place, longStep.Length); }
+
+            step = ref Unsafe.Add(ref step, 1);
+            place = ref Unsafe.Add(ref place, Lanes);
+            longStep = ref Unsafe.Add(ref longStep, 1);
         }
 
         ways = new(here, low, high, better);

@@ -7,7 +7,7 @@ namespace Platform.GpuKernels.Tokenisation.Unigram;
 internal sealed class PieceNodes
 {
     /// <summary>Only a file that is made for it needs so many: the 250,000 pieces of XLM-R take half a million.</summary>
-    public const int MaximalNodes = 1 << 23;
+    private const int MaximalNodes = 1 << 23;
 
     private readonly IReadOnlyList<byte[]> pieces;
     private readonly List<PieceNode> nodes = [];
@@ -85,7 +85,7 @@ internal struct PieceNode
     /// <summary>How many bytes they have in common.</summary>
     public int Bytes;
 
-    /// <summary>Of the last character.</summary>
+    /// <summary>The last character: its scalar value, until the trie puts its code there.</summary>
     public int Code;
 
     /// <summary>The piece that is no longer, or <see cref="PieceTrie.None"/>.</summary>

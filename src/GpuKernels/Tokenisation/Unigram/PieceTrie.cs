@@ -70,9 +70,10 @@ internal sealed class PieceTrie
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint First(uint code) => Root + code;
 
+    /// <summary>The first of all steps, which <see cref="At"/> and <see cref="Next"/> take: loops keep it.</summary>
     public ref Step Table => ref MemoryMarshal.GetArrayDataReference(steps);
 
-    /// <param name="table"><see cref="Table"/></param>
+    /// <param name="table">Of <see cref="Table"/>.</param>
     /// <param name="place">Of <see cref="First"/> or <see cref="Next"/>.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ref readonly Step At(ref Step table, uint place) => ref Unsafe.AddByteOffset(ref table, place);

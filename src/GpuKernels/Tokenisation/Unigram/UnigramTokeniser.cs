@@ -7,7 +7,7 @@ namespace Platform.GpuKernels.Tokenisation.Unigram;
 /// <summary>Finds the best split of a piece (Viterbi), in time linear in its length: no step looks further than the longest piece. Used by one thread at a time.</summary>
 internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
 {
-    /// <summary>The longest piece, in bytes. The best way to each character takes 24 bytes and each token 8, so that this is 512 MB.</summary>
+    /// <summary>The longest piece, in bytes. A character, its code and the best way to it take 24 bytes and each token 8, so that this is 512 MB.</summary>
     public const int MaximalBytes = 16 * 1024 * 1024;
 
     /// <summary>Scratch that is kept between pieces is for so many bytes; what a longer one needed is given back.</summary>
@@ -101,24 +101,28 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
             // A way has no more pieces than the text has bytes, for which there is room.
             var (place, length) = Unsafe.Add(ref Unsafe.AsRef(in last), end);
             var id = trie.IdAt(place);
-            if (id == unknown)
+            var start = (int)end - length;
+            if (id != unknown || (model.ByteIds is null && !IsUnknown(start)))
             {
-                var start = (int)end - length;
-                while (start > 0 && trie.IdAt(lattice.Steps[start].Place) == unknown) { start -= lattice.Steps[start].Length; }
+                // An unknown character alone is the unknown piece, whether there is a piece of it or not.
+                Unsafe.Add(ref to, --at) = id;
+                if (withEnds) { ends[at] = offsets[(int)end]; }
 
-                AddUnknown(piece[offsets[start]..offsets[(int)end]], offsets[(int)end], ref at);
                 end = start;
                 continue;
             }
 
-            Unsafe.Add(ref to, --at) = id;
-            if (withEnds) { ends[at] = offsets[(int)end]; }
+            while (IsUnknown(start)) { start -= lattice.Steps[start].Length; }
 
-            end -= length;
+            AddUnknown(piece[offsets[start]..offsets[(int)end]], offsets[(int)end], ref at);
+            end = start;
         }
 
         return at;
     }
+
+    /// <summary>Whether the best way to the place ends with an unknown character.</summary>
+    private bool IsUnknown(int end) => end > 0 && model.Trie.IdAt(lattice.Steps[end].Place) == model.Unknown;
 
     private void AddUnknown(ReadOnlySpan<byte> run, int end, ref int at)
     {
