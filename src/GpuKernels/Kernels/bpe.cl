@@ -105,8 +105,8 @@ FORCE_INLINE uint2 kinds_of(__local const uint2 *kinds, uint bytes)
 // The eight bits of each half of 16 bytes.
 FORCE_INLINE uint both(uint front, uint back, uint shift) { return (front >> shift & 255u) | (back >> shift & 255u) << 8; }
 
-// The bits of a window. end: the certain place where this stretch ends; isLast: a text ends there too. heads: capitals and letters without case and marks; tails: small
-// letters, and those.
+// The bits of a window. end: the certain place where this stretch ends; isLast: a text ends there too. heads: capitals, and what may stand with capitals
+// and with small letters, letters without case and (o200k_base, Tekken) marks; tails: small letters, and those.
 typedef struct
 {
     __local const uchar *raw;
@@ -307,8 +307,8 @@ FORCE_INLINE uint4 kept_of(uint length)
     return (uint4)(kept[0], kept[1], kept[2], kept[3]);
 }
 
-// A table of pieces, of which each has a slot of its own (Kernels/BytePairTable.cs): the first bits of its hash lead to a seed, and this to its slot. The multipliers
-// are the vocabulary's own, so that no text can be made for them.
+// A table of pieces, of which each has a slot of its own (Kernels/BytePairTable.cs): the first bits of its hash lead to a seed, and this to its slot. The
+// multipliers are the vocabulary's own, so that no text can be made for them.
 typedef struct
 {
     __global const uint4 *slots;
@@ -355,7 +355,8 @@ FORCE_INLINE int find_piece(__local const uint *words, __local const uint4 *kept
 #define RANK_BITS 20
 #define NO_RANK 0xFFFFFFFFu
 
-// The rank of two ids above the place of their pair. Four slots of 22 bits, 22 bits and a rank of 20 are looked at together, and where they are all taken the next four too.
+// The rank of two ids above the place of their pair. Four slots of two ids and a rank are looked at together, and where they are all taken the next
+// four too.
 FORCE_INLINE uint key_of(uint left, uint right, uint at, __global const ulong2 *pairs, uint mask, int shift, ulong multiplier)
 {
     ulong pair = (ulong)left << ID_BITS | right;
@@ -393,10 +394,10 @@ FORCE_INLINE uint least_of(__local const uint *keys, uint from, uint end, uint l
 // text has as many bytes behind it as make it a multiple of 16; prefixed: texts begin with a space, others are left; suspects: a bit for each byte that an
 // added token begins with.
 __kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
-    __global const uint *firsts, __global const uchar *classes, uint pattern, uint prefixed,
-    __global const uint4 *slotsOfPieces, __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteSymbols, __global const uint *byteKeys,
-    __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged, __global const uint *suspects, __global uint *slots, __global uint *counts,
-    __global uint *before, __global uint *flags)
+    __global const uint *firsts, __global const uchar *classes, uint pattern, uint prefixed, __global const uint4 *slotsOfPieces,
+    __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteSymbols,
+    __global const uint *byteKeys, __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged,
+    __global const uint *suspects, __global uint *slots, __global uint *counts, __global uint *before, __global uint *flags)
 {
     __local uint4 aligned[WINDOW / BLOCK + 2];
     __local uint found[WINDOW];
