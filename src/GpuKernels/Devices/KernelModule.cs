@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using Platform.GpuKernels.Devices.Cpu;
 
 namespace Platform.GpuKernels.Devices;
@@ -11,7 +12,7 @@ namespace Platform.GpuKernels.Devices;
 /// </summary>
 /// <param name="name">The file's name without its ending: <c>gemm</c> for <c>gemm.cl</c> and <c>gemm.ptx</c>.</param>
 /// <param name="references">By the kernel's name: the same work on the CPU.</param>
-internal sealed class KernelModule(string name, params ReadOnlySpan<(string Kernel, Action<CpuLaunch> Run)> references)
+internal sealed partial class KernelModule(string name, params ReadOnlySpan<(string Kernel, Action<CpuLaunch> Run)> references)
 {
     private string? _source;
     private string? _ptx;
@@ -26,13 +27,16 @@ internal sealed class KernelModule(string name, params ReadOnlySpan<(string Kern
 
     public FrozenDictionary<string, Action<CpuLaunch>> References { get; } = references.ToArray().ToFrozenDictionary(one => one.Kernel, one => one.Run, StringComparer.Ordinal);
 
-    /// <summary>The shim, then the kernels.</summary>
-    public string OpenClSource => _source ??= Resource("shim.h") + "\n" + Resource(Name + ".cl");
+    /// <summary>The shim, then the kernels; headers stand in the place of the lines that include them, since a driver has no folder to look in.</summary>
+    public string OpenClSource => _source ??= Resource("shim.h") + "\n" + Include().Replace(Resource(Name + ".cl"), line => Resource(line.Groups[1].Value));
 
     public string Ptx => _ptx ??= Resource(Name + ".ptx");
 
     /// <summary>SHA-256 of the PTX, in hexadecimal: what a cached binary was made of.</summary>
     public string PtxHash => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Ptx)));
+
+    [GeneratedRegex("^#include \"([a-z]+\\.h)\"$", RegexOptions.Multiline)]
+    private static partial Regex Include();
 
     internal static string Resource(string name)
     {

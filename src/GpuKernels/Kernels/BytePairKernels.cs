@@ -22,7 +22,7 @@ internal static class BytePairKernels
     /// <summary>The longest piece that is merged.</summary>
     public const int MergedBytes = 1023;
 
-    public static readonly KernelModule Module = new("bpe", ("tokenise_tiles", TokeniseTiles));
+    public static readonly KernelModule Module = new("bpe", ("tokenise_pieces", TokeniseTiles));
 
     private static void TokeniseTiles(CpuLaunch launch)
     {

@@ -43,7 +43,7 @@ internal sealed class DeviceBytePair : DeviceTokeniser
 
     protected override void Tokenise(in TileWork work, int firstTile, int tiles) =>
         Launch(
-            BytePairKernels.Module, "tokenise_tiles", tiles, work.Text, work.Bytes, firstTile, work.Starts, work.Texts, work.Firsts, _device.Classes,
+            BytePairKernels.Module, "tokenise_pieces", tiles, work.Text, work.Bytes, firstTile, work.Starts, work.Texts, work.Firsts, _device.Classes,
             (uint)_pattern, _addPrefixSpace ? 1 : 0, _device.Slots, _device.Seeds, _device.Multipliers, _table.SeedShift, _table.SlotShift, _device.ByteSymbols,
             _device.ByteKeys, _device.Pairs, (uint)((_table.Pairs.Length / 4) - 1), _table.PairShift, (long)_table.PairMultiplier, _device.Merged, Suspects, work.Slots, work.Counts,
             work.Before, work.Flags);

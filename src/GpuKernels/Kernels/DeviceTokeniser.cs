@@ -233,7 +233,7 @@ internal abstract class DeviceTokeniser : IDisposable
         public int ReadBeyond => Span - Tile + 16;
     }
 
-    /// <summary>A batch on the device and what its tiles are tokenised to, as the kernels <c>tokenise_tiles</c> have it.</summary>
+    /// <summary>A batch on the device and what its tiles are tokenised to, as the kernels <c>tokenise_tiles</c> and <c>tokenise_pieces</c> have it.</summary>
     protected readonly record struct TileWork(
         MemoryBuffer Text, int Bytes, MemoryBuffer Starts, int Texts, MemoryBuffer Firsts, MemoryBuffer Slots, MemoryBuffer Counts, MemoryBuffer Before, MemoryBuffer Flags);
 

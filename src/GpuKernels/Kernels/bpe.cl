@@ -6,6 +6,9 @@
 // from one such place to the next. The stretches that begin in the tile are its own. A piece that is one token is found in a table; the others are merged, by one
 // work item each. Every token has a home, the place of its first byte, and a bit for each home says where tokens are, so that they are in order without being sorted.
 
+#include "texts.h"
+#include "patterns.h"
+
 #define GROUP 256
 #define BLOCK 16     // bytes of a work item
 #define WINDOW 4096  // GROUP * BLOCK
@@ -15,28 +18,6 @@
 #define MOST 1024    // pieces of fewer bytes are merged, so that their symbols' sizes have 10 bits
 #define LENGTHS 64   // of missed pieces, the last for what is longer
 #define BITS (WINDOW / 32 + 2) // of a bit for each byte, and what is read behind them
-
-// Classes of characters, as Tokenisation/Bpe/UnicodeClasses.cs has them; 0 is what is in none.
-#define UPPER 1u
-#define LOWER 2u
-#define CASELESS 4u
-#define LETTER 7u
-#define MARK 8u
-#define NUMBER 16u
-#define SPACE 32u
-#define END 64u
-
-// Patterns, as Tokenisation/Bpe/SplitPattern.cs numbers them; the ways in which they differ.
-#define GPT2 0u
-#define CASED(pattern) ((pattern) >= 3u) // o200k_base and Tekken: words are cut where case changes
-#define DIGITS(pattern) ((pattern) == 1u || (pattern) == 3u ? 2u : 0u) // cl100k_base and o200k_base: digits of a piece after the first
-#define TEKKEN 4u
-
-// Flags of a text: it is to be tokenised on the CPU, or to be looked at there for an added token.
-#define LEAVE 1u
-#define SUSPECT 2u
-
-FORCE_INLINE uint bit_at(__local const uint *bits, uint at) { return bits[at / 32] >> (at & 31u) & 1u; }
 
 // The character whose bytes are the first of four.
 FORCE_INLINE uint scalar_of(uint four, int length)
@@ -72,20 +53,6 @@ FORCE_INLINE uint beyond_ascii(uint4 value)
     return (high.x * 0x10204080u >> 28) | (high.y * 0x10204080u >> 28) << 4 | (high.z * 0x10204080u >> 28) << 8 | (high.w * 0x10204080u >> 28) << 12;
 }
 
-// Flags the text of a byte: the last that begins at it or before, `first` or later; and at [texts + 1], that there is one.
-FORCE_INLINE void flag_text(__global uint *flags, __global const uint *starts, uint first, uint texts, uint at, uint flag)
-{
-    uint end = texts;
-    while (end - first > 1)
-    {
-        uint middle = first + (end - first) / 2;
-        if (starts[middle] <= at) { first = middle; }
-        else { end = middle; }
-    }
-    if ((flags[first] & flag) == 0) { or_atomic(flags + first, flag); }
-    flags[texts + 1] = 1;
-}
-
 // What a byte of ASCII is, for the bits of eight bytes: x has whether it is a letter, a number, white space, and whether it needs another look;
 // y whether it is a capital, a line break, a space, a quote.
 #define FOR_LETTER 0x01u
@@ -104,193 +71,6 @@ FORCE_INLINE uint2 kinds_of(__local const uint2 *kinds, uint bytes)
 
 // The eight bits of each half of 16 bytes.
 FORCE_INLINE uint both(uint front, uint back, uint shift) { return (front >> shift & 255u) | (back >> shift & 255u) << 8; }
-
-// The bits of a window. end: the certain place where this stretch ends; isLast: a text ends there too. heads: capitals, and what may stand with capitals
-// and with small letters, letters without case and (o200k_base, Tekken) marks; tails: small letters, and those.
-typedef struct
-{
-    __local const uchar *raw;
-    __local const uint *letters, *numbers, *spaces, *lineBreaks, *heads, *tails;
-    uint end;
-    uint isLast;
-} Stretch;
-
-FORCE_INLINE uint kind_at(Stretch s, uint at)
-{
-    if (at == s.end && s.isLast) { return END; }
-    return bit_at(s.letters, at) ? LETTER : bit_at(s.spaces, at) ? SPACE : bit_at(s.numbers, at) ? NUMBER : bit_at(s.heads, at) ? MARK : 0u;
-}
-
-// The bytes of the character that begins here.
-FORCE_INLINE uint size_at(Stretch s, uint at)
-{
-    uint first = s.raw[at];
-    uint size = first < 0x80u ? 1u : first < 0xE0u ? 2u : first < 0xF0u ? 3u : 4u;
-    return size < s.end - at ? size : s.end - at;
-}
-
-FORCE_INLINE uint run(__local const uint *bits, uint at, uint end)
-{
-    while (at < end)
-    {
-        uint stop = ~four_from(bits[at / 32], bits[at / 32 + 1], at & 31u);
-        if (stop)
-        {
-            at += lowest_bit(stop);
-            break;
-        }
-        at += 32;
-    }
-    return at < end ? at : end;
-}
-
-// [^\s\p{L}\p{N}]*
-FORCE_INLINE uint others(Stretch s, uint at)
-{
-    while (at < s.end)
-    {
-        uint i = at / 32;
-        uint stop = four_from(s.letters[i] | s.numbers[i] | s.spaces[i], s.letters[i + 1] | s.numbers[i + 1] | s.spaces[i + 1], at & 31u);
-        if (stop)
-        {
-            at += lowest_bit(stop);
-            break;
-        }
-        at += 32;
-    }
-    return at < s.end ? at : s.end;
-}
-
-// Behind the last of these between two places; 0 where there is none.
-FORCE_INLINE uint behind_last(__local const uint *bits, uint from, uint to)
-{
-    while (to > from)
-    {
-        uint i = (to - 1) / 32;
-        uint some = bits[i] & 0xFFFFFFFFu >> (31u - (to - 1 & 31u));
-        to = i * 32;
-        if (some)
-        {
-            to += 32u - (uint)leading_zeros(some);
-            return to > from ? to : 0u;
-        }
-    }
-    return 0;
-}
-
-FORCE_INLINE int is_break(uint value) { return value == '\r' || value == '\n'; }
-
-FORCE_INLINE uint line_breaks(Stretch s, uint at, int slash)
-{
-    while (at < s.end && (is_break(s.raw[at]) || (slash && s.raw[at] == '/'))) { at++; }
-    return at;
-}
-
-// \p{N}, and as many more
-FORCE_INLINE uint numbers(Stretch s, uint at, uint more)
-{
-    for (uint i = 0; i < more && at < s.end && bit_at(s.numbers, at); i++) { at += size_at(s, at); }
-    return at;
-}
-
-// \s*[\r\n]+ where `newlines`, then \s+(?!\S)|\s+: at start is white space.
-FORCE_INLINE uint spaces(Stretch s, uint start, int newlines)
-{
-    uint at = run(s.spaces, start, s.end);
-    if (newlines)
-    {
-        uint behind = behind_last(s.lineBreaks, start, at);
-        if (behind) { return behind; }
-    }
-
-    // The last one belongs to what follows, unless there is no other.
-    uint last = at - 1;
-    while (last > start && (s.raw[last] & 0xC0u) == 0x80u) { last--; }
-    return last == start || (at == s.end && s.isLast) ? at : last;
-}
-
-// 's 't 're 've 'm 'll 'd, in any case where `cases`, when U+017F is an s too: where it ends, or start.
-FORCE_INLINE uint contraction(Stretch s, uint start, int cases)
-{
-    uint bit = cases ? 0x20u : 0u;
-    uint next = start + 1 < s.end ? s.raw[start + 1] : 0u;
-    uint second = start + 2 < s.end ? s.raw[start + 2] : 0u;
-    uint first = next | bit;
-    if (first == 's' || first == 't' || first == 'm' || first == 'd') { return start + 2; }
-    if (cases && next == 0xC5u && second == 0xBFu) { return start + 3; }
-    return (first == 'r' || first == 'v' || first == 'l') && (second | bit) == (first == 'l' ? 'l' : 'e') ? start + 3 : start;
-}
-
-// [Lu Lt Lm Lo M]*[Ll Lm Lo M]+, and where that does not match [Lu Lt Lm Lo M]+[Ll Lm Lo M]*: where it ends, start if neither matches; tail: whether
-// a character of the second class is in it.
-FORCE_INLINE uint word(Stretch s, uint start, int *tail)
-{
-    uint at = run(s.heads, start, s.end);
-    if (at < s.end && bit_at(s.tails, at))
-    {
-        *tail = 1;
-        return run(s.tails, at, s.end);
-    }
-
-    // The head gives back what it took until one character is left that may stand in the tail.
-    uint behind = behind_last(s.tails, start, at);
-    *tail = behind != 0;
-    return behind ? behind : at;
-}
-
-FORCE_INLINE uint gpt2_end(Stretch s, uint start)
-{
-    uint first = s.raw[start];
-    if (first == '\'')
-    {
-        uint end = contraction(s, start, 0);
-        if (end > start) { return end; }
-    }
-    uint at = first == ' ' ? start + 1 : start;
-    uint kind = kind_at(s, at);
-    if (kind == LETTER) { return run(s.letters, at, s.end); }
-    if (kind == NUMBER) { return run(s.numbers, at, s.end); }
-    return kind & (SPACE | END) ? spaces(s, start, 0) : others(s, at);
-}
-
-FORCE_INLINE uint cl100k_end(Stretch s, uint start, uint digits)
-{
-    uint first = s.raw[start];
-    if (first == '\'')
-    {
-        uint end = contraction(s, start, 1);
-        if (end > start) { return end; }
-    }
-    uint kind = kind_at(s, start);
-    uint next = start + size_at(s, start);
-    if (kind == NUMBER) { return numbers(s, next, digits); }
-    uint nextKind = kind_at(s, next);
-    if (kind == LETTER || (nextKind == LETTER && !is_break(first))) { return run(s.letters, next, s.end); }
-    if (kind != SPACE || (first == ' ' && !(nextKind & (NUMBER | SPACE | END)))) { return line_breaks(s, others(s, next), 0); }
-    return spaces(s, start, 1);
-}
-
-FORCE_INLINE uint o200k_end(Stretch s, uint start, uint digits, int contractions)
-{
-    uint first = s.raw[start];
-    uint kind = kind_at(s, start);
-    uint next = start + size_at(s, start);
-    if (kind == NUMBER) { return numbers(s, next, digits); }
-    uint end = start;
-    if (kind == LETTER || !is_break(first))
-    {
-        int tail;
-        uint from = kind == LETTER ? start : next;
-        end = word(s, from, &tail);
-
-        // A mark may also be the word itself, which is tried before a word of capitals alone.
-        if (kind != LETTER && (end == next || (kind == MARK && !tail))) { end = kind == MARK ? next : start; }
-    }
-    if (end > start) { return contractions && end < s.end && s.raw[end] == '\'' ? contraction(s, end, 1) : end; }
-    uint nextKind = kind_at(s, next);
-    if (kind != SPACE || (first == ' ' && !(nextKind & (LETTER | NUMBER | SPACE | END)))) { return line_breaks(s, others(s, next), 1); }
-    return spaces(s, start, 1);
-}
 
 #define KEY_BYTES 16
 #define GOES_ON (KEY_BYTES + 1)
@@ -393,7 +173,7 @@ FORCE_INLINE uint least_of(__local const uint *keys, uint from, uint end, uint l
 // Of each tile its ids at slots[tile - firstTile][SPAN] and how many; of each text that begins in it how many of them are before the text; flags of texts.
 // text has as many bytes behind it as make it a multiple of 16; prefixed: texts begin with a space, others are left; suspects: a bit for each byte that an
 // added token begins with.
-__kernel GROUP_SIZE(GROUP) void tokenise_tiles(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
+__kernel GROUP_SIZE(GROUP) void tokenise_pieces(__global const uint4 *text, uint count, uint firstTile, __global const uint *starts, uint texts,
     __global const uint *firsts, __global const uchar *classes, uint pattern, uint prefixed, __global const uint4 *slotsOfPieces,
     __global const uint *seeds, __global const ulong *multipliers, int seedShift, int slotShift, __global const uint *byteSymbols,
     __global const uint *byteKeys, __global const ulong2 *pairs, uint pairMask, int pairShift, ulong pairMultiplier, __global const uint *merged,

@@ -12,6 +12,8 @@
 // 20-23) and where they begin in `spelled`. It has no more characters than the character had bytes, no more than three times the bytes, and one byte where the
 // character has one. Of ASCII only controls have entries that matter: letters, digits, punctuation and the space are the same for all vocabularies.
 
+#include "texts.h"
+
 #define NOTHING 0x40000000u // is removed
 #define ALONE 0x80000000u   // a word by itself: punctuation, Chinese; with NOTHING: ends a word
 #define CHANGED 0x20000000u // its own bytes are not its normal form
@@ -35,10 +37,6 @@
 #define FOUND 1032 // the first home's word
 #define SLACK 3    // words behind the last home: the window's last character may be longer than what is of it in the window
 
-// Flags of a text: it is to be tokenised on the CPU, or to be looked at there for an added token.
-#define LEAVE 1u
-#define SUSPECT 2u
-
 // Where a piece of 16 bytes ends: in a word, outside of one, or where the piece before it did.
 #define OUTSIDE 0
 #define WITHIN 1
@@ -54,8 +52,6 @@
 #define IS_SPELLED 0x80000000u
 
 #define HIGHS 0x80808080u
-
-FORCE_INLINE uint bit_at(__local const uint *bits, uint at) { return bits[at / 32] >> (at & 31u) & 1u; }
 
 // The character whose bytes are the first of four, its first being 0xC0 or more; 1 byte where they are none.
 FORCE_INLINE uint decode(uint four, int *bytes)
@@ -97,20 +93,6 @@ FORCE_INLINE int is_claimed(__local const uint *words, uint at)
 }
 
 FORCE_INLINE uint entry_of(uint scalar, __global const ushort *pages, __global const uint *entries) { return entries[(uint)pages[scalar >> 8] * 256u + (scalar & 255u)]; }
-
-// Flags the text of a byte: the last that begins at it or before, `first` or later; and at [texts + 1], that there is one.
-FORCE_INLINE void flag_text(__global uint *flags, __global const uint *starts, uint first, uint texts, uint at, uint flag)
-{
-    uint end = texts;
-    while (end - first > 1)
-    {
-        uint middle = first + (end - first) / 2;
-        if (starts[middle] <= at) { first = middle; }
-        else { end = middle; }
-    }
-    if ((flags[first] & flag) == 0) { or_atomic(flags + first, flag); }
-    flags[texts + 1] = 1;
-}
 
 // The places of a piece's bytes that are in a word: letters, and what is nothing behind them, which a sum carries through.
 FORCE_INLINE uint spread(uint letters, uint through, uint carried) { return letters | (through & ~(through + ((letters << 1 | carried) & through))); }

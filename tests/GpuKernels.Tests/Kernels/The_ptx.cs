@@ -36,13 +36,15 @@ public class The_ptx
     [Fact]
     public void was_made_of_the_kernels_as_they_are()
     {
-        foreach (var name in typeof(TextLimits).Assembly.GetManifestResourceNames().Where(name => name.EndsWith(".cl", StringComparison.Ordinal)))
+        var names = typeof(TextLimits).Assembly.GetManifestResourceNames();
+        var headers = string.Concat(names.Where(name => name.EndsWith(".h", StringComparison.Ordinal)).Order(StringComparer.Ordinal).Select(name => KernelModule.Resource(name["kernels/".Length..])));
+        foreach (var name in names.Where(name => name.EndsWith(".cl", StringComparison.Ordinal)))
         {
             var module = Path.GetFileNameWithoutExtension(name["kernels/".Length..]);
-            var source = KernelModule.Resource("shim.h") + KernelModule.Resource(module + ".cl");
+            var source = headers + KernelModule.Resource(module + ".cl");
             var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(source)));
             var first = KernelModule.Resource(module + ".ptx").Split('\n')[0];
-            Assert.Equal($"// shim.h and {module}.cl, SHA-256 {hash}", first);
+            Assert.Equal($"// Headers and {module}.cl, SHA-256 {hash}", first);
         }
     }
 
