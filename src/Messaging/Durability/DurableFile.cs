@@ -56,14 +56,17 @@ public static class DurableFile
         try
         {
             Write(path, temporary, bytes);
-            File.Move(temporary, path, overwrite: false);
+
+            // Of several only one can link. File.Move without overwriting looks first and then renames, so that the last one would stay.
+            if (NativeMethods.Link(Encoding.UTF8.GetBytes(temporary + '\0'), Encoding.UTF8.GetBytes(path + '\0')) != 0)
+            {
+                if (File.Exists(path)) { return false; }
+
+                // A file system without links.
+                File.Move(temporary, path, overwrite: false);
+            }
         }
-        catch (IOException)
-        {
-            File.Delete(temporary);
-            if (File.Exists(path)) { return false; }
-            throw;
-        }
+        finally { File.Delete(temporary); }
 
         FlushFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
         return true;
@@ -83,6 +86,10 @@ public static class DurableFile
         [DllImport("libSystem.Native", EntryPoint = "SystemNative_FSync", SetLastError = true)]
         [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
         public static extern int FSync(SafeFileHandle file);
+
+        [DllImport("libSystem.Native", EntryPoint = "SystemNative_Link", SetLastError = true)]
+        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+        public static extern int Link(byte[] source, byte[] target);
 
         [DllImport("libSystem.Native", EntryPoint = "SystemNative_Open", SetLastError = true)]
         [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
