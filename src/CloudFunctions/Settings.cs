@@ -15,7 +15,7 @@ internal sealed class SettingsException(string message) : Exception(message);
 internal sealed record Settings(ushort Port, string Postgres, string DataFolder, string Anchor, TimeSpan Deadline)
 {
     /// <summary>An invocation that passes functionTimeout costs the host its only process, and every other invocation in it.</summary>
-    private static readonly TimeSpan LeastMargin = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LeastMargin = TimeSpan.FromSeconds(10);
 
     /// <summary>Where functionTimeout is unlimited: as Flex Consumption has it by default.</summary>
     private static readonly TimeSpan Unlimited = TimeSpan.FromMinutes(30);

@@ -65,7 +65,7 @@ public sealed class Cloud_functions_under_faults
         var queue = new StorageQueue(0, mischief: false);
 
         // Only the one that is to end itself has little time, however slow the machine is.
-        await using var hasty = await deployment.Start(queue, functionTimeout: "00:00:09");
+        await using var hasty = await deployment.Start(queue, functionTimeout: "00:00:14");
         await using var host = await deployment.Start(queue);
         var sleep = new LongScript();
         var run = await Daemons.Start(host, sleep.Daemon, null);

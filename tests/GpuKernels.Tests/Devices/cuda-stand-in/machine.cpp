@@ -455,7 +455,8 @@ void execute(Launch &launch, const Allocations &allocations)
         }
         for (Group *group : cluster) if (count) count->barriers += group->barriersDone;
     };
-    if (options().threads > 1 && groups > 1)
+    // What counts and what checks keeps its account for one thread.
+    if (options().threads > 1 && groups > 1 && !options().count && !options().check)
     {
         std::thread other(work);
         work();
@@ -476,7 +477,7 @@ Options::Options()
     lines = number("STANDIN_COUNT", 0) > 1;
     check = number("STANDIN_CHECK", 0) > 0;
     capability = (int)number("STANDIN_CAPABILITY", 90);
-    threads = count || check ? 1 : (int)number("STANDIN_THREADS", 2);
+    threads = (int)number("STANDIN_THREADS", 2);
     failAfter = number("STANDIN_FAIL_AFTER", -1);
     if (const char *left = std::getenv("STANDIN_WITHOUT")) without = left;
 }
