@@ -14,24 +14,24 @@ internal static class DeviceTokenisePart
     private const int Batches = 6;
 
     /// <summary>
-    /// Texts of made-up words, of which half are no tokens as a whole; the tokeniser's file and the texts are left for the peers. Where the directory has corpus.txt (documents, each ended by
-    /// a zero byte) and tokenizer.json, as bench/parity/speed.mjs writes them, or for byte-level BPE byte-level.json, some of those documents in their place.
+    /// Texts of made-up words, of which half are no tokens as a whole; the tokeniser's file and the texts are left for the peers. Where the directory has corpus.texts and bert.json, as
+    /// bench/parity/speed.mjs writes them, or for byte-level BPE byte-level.json, some of those documents in their place.
     /// </summary>
     public static void Run(Accelerator accelerator, string directory, Figures figures, string name, string key, byte[] json)
     {
         var real = DevicesPart.IsCard(accelerator);
         var most = real ? 48 << 20 : 1 << 18;
-        var (corpus, file) = (Path.Combine(directory, "corpus.txt"), Path.Combine(directory, key == "tokenise" ? "tokenizer.json" : "byte-level.json"));
+        var (corpus, file) = (Path.Combine(directory, "corpus.texts"), Path.Combine(directory, key == "tokenise" ? "bert.json" : "byte-level.json"));
         var isGiven = File.Exists(corpus) && File.Exists(file);
         if (isGiven) { json = File.ReadAllBytes(file); }
 
         var tokeniser = Tokeniser.Load(json);
         using var device = DeviceChecks.OnDevice(accelerator, json);
-        var texts = isGiven ? Documents(File.ReadAllBytes(corpus), most) : DeviceChecks.Texts(most, TextBytes);
+        var texts = isGiven ? Documents(corpus, most) : DeviceChecks.Texts(most, TextBytes);
         var bytes = texts.Sum(text => (double)text.Length);
         File.WriteAllBytes(Path.Combine(directory, $"{key}.json"), json);
         File.WriteAllLines(Path.Combine(directory, "texts.txt"), texts.Take(16_384).Select(text => Encoding.UTF8.GetString(text.Span)));
-        void Add(string what, string of, double seconds) => figures.Add(of.Length == 0 ? key : $"{key}/{of}", $"{name}, texts of {(isGiven ? "corpus.txt" : "1 KB")}, {what}", bytes / seconds / 1e9, "GB/s");
+        void Add(string what, string of, double seconds) => figures.Add(of.Length == 0 ? key : $"{key}/{of}", $"{name}, texts of {(isGiven ? "corpus.texts" : "1 KB")}, {what}", bytes / seconds / 1e9, "GB/s");
 
         using var batch = new TextBatch(device.Stream, (int)bytes + texts.Count, texts.Count);
         device.Lay(texts, batch);
@@ -58,20 +58,11 @@ internal static class DeviceTokenisePart
     }
 
     /// <summary>Documents from all of the corpus, of about so many bytes.</summary>
-    private static List<ReadOnlyMemory<byte>> Documents(ReadOnlyMemory<byte> corpus, int most)
+    private static List<ReadOnlyMemory<byte>> Documents(string corpus, int most)
     {
-        var every = Math.Max(1, corpus.Length / most);
-        var documents = new List<ReadOnlyMemory<byte>>();
-        for (var number = 0; !corpus.IsEmpty; number++)
-        {
-            var end = corpus.Span.IndexOf((byte)0);
-            if (end < 0) { end = corpus.Length; }
-            if (number % every == 0) { documents.Add(corpus[..end]); }
-
-            corpus = corpus[Math.Min(corpus.Length, end + 1)..];
-        }
-
-        return documents;
+        var all = TokenisePart.ReadTexts(corpus);
+        var every = (int)Math.Max(1, all.Sum(text => (long)text.Length) / most);
+        return [.. all.Where((_, number) => number % every == 0)];
     }
 
     /// <summary>Batches of which each begins before the ids of the one before it are taken.</summary>

@@ -1,90 +1,171 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
 using Platform.GpuKernels.Tokenisation;
+using Platform.GpuKernels.Tokenisation.Bpe;
 
 namespace Platform.Kernels;
 
-/// <summary>WordPiece on one core, beside npm's tokenizers in the same run where it is installed (`npm install` in bench/parity).</summary>
+/// <summary>
+/// The tokenisers on one core, in seconds of processor time, by turns with npm's tiktoken and tokenizers (bench/parity/speed.mjs; needs node, and `npm install` in bench/parity):
+/// machines that are shared change their speed from one second to the next, and both are to meet the same.
+/// </summary>
 internal static class TokenisePart
 {
-    private const double Seconds = 2;
+    private const int Turns = 5;
+    private const double SecondsOfTurn = 0.1;
 
-    public static void Measure(TextWriter output)
+    public static void MeasureWordPiece(TextWriter output) => Measure(output, "tokenise");
+
+    public static void MeasureBpe(TextWriter output) => Measure(output, "bpe");
+
+    public static void MeasureUnigram(TextWriter output) => Measure(output, "unigram");
+
+    /// <summary>The tokenizer.json files that bench/parity/run-published has taken from npm and NuGet, on some corpora each.</summary>
+    public static void MeasurePublished(TextWriter output)
     {
-        var script = FindScript();
-        if (script is null)
+        var folder = Path.GetFullPath(Path.Combine("bench", "parity", "published", "obj", "files"));
+        if (!Directory.Exists(folder)) { throw new InvalidOperationException("There are no published files yet: bench/parity/run-published takes them from npm and NuGet."); }
+
+        foreach (var file in Directory.EnumerateFiles(folder, "*.json").Order(StringComparer.Ordinal)) { Measure(output, file); }
+    }
+
+    /// <summary>Documents as speed.mjs writes them, each after its length.</summary>
+    public static List<ReadOnlyMemory<byte>> ReadTexts(string path)
+    {
+        var texts = new List<ReadOnlyMemory<byte>>();
+        ReadOnlyMemory<byte> rest = File.ReadAllBytes(path);
+        while (rest.Length > 0)
         {
-            output.WriteLine("tokenise: not measured, since npm's tokenizers, which makes the texts and is the peer, is not installed: run `npm install` in bench/parity");
-            return;
+            var length = BinaryPrimitives.ReadInt32LittleEndian(rest.Span);
+            texts.Add(rest.Slice(sizeof(int), length));
+            rest = rest[(sizeof(int) + length)..];
         }
 
-        var folder = Directory.CreateTempSubdirectory("tokenise-");
+        return texts;
+    }
+
+    /// <param name="part">One of speed.mjs, or the path of a tokenizer.json.</param>
+    public static void Measure(TextWriter output, string part)
+    {
+        var folder = Directory.CreateTempSubdirectory("tokenise-").FullName;
         try
         {
-            Measure(script, folder.FullName, output);
+            using var peer = new Peer(folder, part);
+            foreach (var reference in peer.Comparisons.GroupBy(one => one.Reference)) { Compare(output, folder, peer, [.. reference]); }
         }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        finally { Directory.Delete(folder, recursive: true); }
     }
 
-    private static void Measure(string script, string folder, TextWriter output)
+    private static void Compare(TextWriter output, string folder, Peer peer, List<Comparison> comparisons)
     {
-        using var node = Process.Start(new ProcessStartInfo("node", [script, folder]) { RedirectStandardOutput = true })!;
-        var lines = node.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        node.WaitForExit();
-        if (node.ExitCode != 0) { throw new InvalidOperationException($"node ended with {node.ExitCode}."); }
+        var reference = comparisons[0].Reference;
+        var encode = Encoder(folder, reference);
+        output.WriteLine($"{reference}: MB/s of one core; the reference is npm's {(IsTiktoken(reference) ? "tiktoken" : "tokenizers")}");
 
-        var tokeniser = Tokeniser.Load(Path.Combine(folder, "tokenizer.json"));
-        foreach (var line in lines)
+        // What the just-in-time compiler does for the first second is not what is measured.
+        var first = ReadTexts(Path.Combine(folder, $"{comparisons[^1].Corpus}.texts"));
+        Best(() => encode(first), 1);
+
+        var ratios = new List<(double Ratio, string Corpus)>();
+        foreach (var comparison in comparisons)
         {
-            var fields = line.Split(' ');
-            var (kind, bytes, seconds, tokens) = (fields[0], long.Parse(fields[1], CultureInfo.InvariantCulture), double.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture));
-            var texts = Documents(File.ReadAllBytes(Path.Combine(folder, $"{kind}.txt")));
-            var packed = new PackedTokens();
-            var best = Best(() => tokeniser.Pack(texts, packed, threads: 1));
-            var same = packed.Ids.Length == tokens ? "" : $", BUT {packed.Ids.Length} tokens and not {tokens}";
+            var texts = ReadTexts(Path.Combine(folder, $"{comparison.Corpus}.texts"));
+            var (own, others, wanted) = ((Seconds: double.PositiveInfinity, Tokens: 0), double.PositiveInfinity, 0);
+            for (var turn = 0; turn < Turns; turn++)
+            {
+                var (seconds, tokens) = peer.Encode(comparison, SecondsOfTurn);
+                (others, wanted) = (Math.Min(others, seconds), tokens);
+                var best = Best(() => encode(texts), SecondsOfTurn);
+                own = (Math.Min(own.Seconds, best.Seconds), best.Tokens);
+            }
+
+            ratios.Add((others / own.Seconds, comparison.Corpus));
+            var same = own.Tokens == wanted ? "" : $", BUT {own.Tokens} tokens and not {wanted}";
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"tokenise {kind}: {bytes / best / 1e6:0.0} MB/s, {tokens / best / 1e6:0.0} million tokens/s; tokenizers {bytes / seconds / 1e6:0.00} MB/s: {seconds / best:0.0} times{same}"));
+                $"  {comparison.Corpus,-20}{comparison.Bytes / others / 1e6,9:F2}{comparison.Bytes / own.Seconds / 1e6,9:F1}  {others / own.Seconds,7:F1} times{same}"));
         }
+
+        ratios.Sort();
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  worst {ratios[0].Corpus} {ratios[0].Ratio:F1} times, median {ratios[ratios.Count / 2].Ratio:F1}"));
     }
 
-    private static double Best(Action action)
+    private static bool IsTiktoken(string reference) => reference.EndsWith("_base", StringComparison.Ordinal);
+
+    /// <summary>Encodes all texts, and says how many tokens they are.</summary>
+    private static Func<List<ReadOnlyMemory<byte>>, int> Encoder(string folder, string reference)
     {
-        var best = double.MaxValue;
-        for (var all = Stopwatch.StartNew(); all.Elapsed.TotalSeconds < Seconds;)
+        if (IsTiktoken(reference))
         {
-            var one = Stopwatch.StartNew();
-            action();
-            best = Math.Min(best, one.Elapsed.TotalSeconds);
+            var encoding = TiktokenEncoding.Load(reference, File.ReadAllBytes(Path.Combine(folder, $"{reference}.tiktoken")));
+            return texts => texts.Sum(text => encoding.Encode(text.Span).Length);
         }
 
-        return best;
+        var tokeniser = Tokeniser.Load(Path.Combine(folder, $"{reference}.json"));
+        var packed = new PackedTokens();
+        return texts =>
+        {
+            tokeniser.Pack(texts, packed, threads: 1);
+            return packed.Ids.Length;
+        };
     }
 
-    private static List<ReadOnlyMemory<byte>> Documents(ReadOnlyMemory<byte> all)
+    /// <summary>The best of as many runs as take so long; short ones are measured several at once.</summary>
+    private static (double Seconds, int Tokens) Best(Func<int> run, double least)
     {
-        var documents = new List<ReadOnlyMemory<byte>>();
-        while (!all.IsEmpty)
+        var (best, tokens) = (double.PositiveInfinity, 0);
+        for (var spent = 0.0; spent < least;)
         {
-            var end = all.Span.IndexOf((byte)0);
-            documents.Add(all[..end]);
-            all = all[(end + 1)..];
+            var (start, runs, used) = (Environment.CpuUsage.TotalTime, 0, 0.0);
+            for (; used < least / 10; runs++)
+            {
+                tokens = run();
+                used = (Environment.CpuUsage.TotalTime - start).TotalSeconds;
+            }
+
+            best = Math.Min(best, used / runs);
+            spent += used;
         }
 
-        return documents;
+        return (best, tokens);
     }
 
-    private static string? FindScript()
+    private sealed record Comparison(string Reference, string Corpus, long Bytes);
+
+    /// <summary>The process of the reference, which encodes when it is asked to.</summary>
+    private sealed class Peer : IDisposable
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        private const string Needs = "bench/parity/speed.mjs failed; it needs node, and `npm install` in bench/parity.";
+        private readonly Process node;
+
+        public Peer(string folder, string part)
         {
-            var parity = Path.Combine(folder.FullName, "bench", "parity");
-            if (Directory.Exists(Path.Combine(parity, "node_modules", "tokenizers"))) { return Path.Combine(parity, "speed.mjs"); }
+            var script = Path.GetFullPath(Path.Combine("bench", "parity", "speed.mjs"));
+            node = Process.Start(new ProcessStartInfo("node", [script, folder, part]) { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+            while (Line() is { Length: > 0 } line)
+            {
+                var fields = line.Split('\t');
+                Comparisons.Add(new Comparison(fields[0], fields[1], long.Parse(fields[2], CultureInfo.InvariantCulture)));
+            }
         }
 
-        return null;
+        public List<Comparison> Comparisons { get; } = [];
+
+        public (double Seconds, int Tokens) Encode(Comparison comparison, double least)
+        {
+            node.StandardInput.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{comparison.Reference}\t{comparison.Corpus}\t{least}"));
+            var fields = Line().Split('\t');
+            return (double.Parse(fields[0], CultureInfo.InvariantCulture), int.Parse(fields[1], CultureInfo.InvariantCulture));
+        }
+
+        public void Dispose()
+        {
+            node.StandardInput.Close();
+            node.WaitForExit();
+            node.Dispose();
+        }
+
+        private string Line() => node.StandardOutput.ReadLine() ?? throw new InvalidOperationException(Needs);
     }
 }
