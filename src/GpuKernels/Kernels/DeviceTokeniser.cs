@@ -64,7 +64,7 @@ internal abstract class DeviceTokeniser : IDisposable
         {
             WordPieceModel model when pipeline.PreTokenisers is [BertPreTokeniser] && BertCharacters.Of(pipeline.Normalisers) is { } characters =>
                 new DeviceWordPiece(accelerator, model, characters, pipeline.Added.Raw),
-            BpeModel { Bytes: { } bytes } when pipeline.Normalisers.Count == 0 && FusedBytePairTokeniser.Recognise(pipeline.PreTokenisers) is var (pattern, addPrefixSpace) =>
+            BpeModel { Bytes: { } bytes } when pipeline.Normalisers.Count == 0 && FusedBytePairTokeniser.Recognise(pipeline.PreTokenisers) is (not SplitPattern.DeepSeekV3 and var pattern, var addPrefixSpace) =>
                 new DeviceBytePair(accelerator, bytes, pattern, pipeline.Added.Raw, addPrefixSpace),
             _ => null,
         };

@@ -138,7 +138,7 @@ internal sealed class TokenTree
 
     /// <summary>
     /// The next match at or after <paramref name="from"/>. White space that the token takes with it is in its range, but not before
-    /// <paramref name="notBefore"/>, the end of the match before.
+    /// <paramref name="notBefore"/>, the end of the match before; its own spelling may have been taken by that as white space.
     /// </summary>
     public bool TryFind(ReadOnlySpan<byte> text, int from, int notBefore, out Match match)
     {
@@ -158,7 +158,7 @@ internal sealed class TokenTree
             if (token.SingleWord && ((start > 0 && IsWord(Utf8Text.ScalarBefore(text, start, out _))) || (end < text.Length && IsWord(Utf8Text.ScalarAt(text, end, out _))))) { continue; }
 
             // The next match is sought from the end of this one's own spelling, even where it takes white space after that with it.
-            match = new(token.StripsLeft ? WithSpacesBefore(text, start, notBefore) : Math.Max(start, notBefore), token.StripsRight ? WithSpacesAfter(text, end) : end, end, token);
+            match = new(token.StripsLeft ? WithSpacesBefore(text, start, notBefore) : start, token.StripsRight ? WithSpacesAfter(text, end) : end, end, token);
             return true;
         }
 

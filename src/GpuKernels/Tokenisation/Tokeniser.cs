@@ -31,7 +31,9 @@ public sealed class Tokeniser
         var normalisers = TokeniserStages.Normaliser(file.Member("normalizer"));
         var preTokenisers = TokeniserStages.PreTokenisersOf(file);
         var added = new AddedTokens(file, model, content => Normalised(content, normalisers));
-        var mayFuse = added.Normalised.IsEmpty;
+
+        // Added tokens are sought in what normalisers make; without those, that is the text.
+        var mayFuse = added.Normalised.IsEmpty || normalisers.Count == 0;
         pipeline = new(model, normalisers, preTokenisers, added, mayFuse ? TokeniserStages.Fused(model, normalisers, preTokenisers) : null);
         postProcessor = PostProcessor.Read(file.Member("post_processor"));
         decoders = TokeniserStages.Decoder(file.Member("decoder"));

@@ -44,14 +44,14 @@ internal static class TokeniserStages
 
     private static readonly Dictionary<string, Kind<IReadOnlyList<IPreTokeniser>>> PreTokenisers = new(StringComparer.Ordinal)
     {
-        ["Sequence"] = new(options => [.. options.Items("pretokenizers").SelectMany(PreTokeniser)], "pretokenizers"),
+        ["Sequence"] = new(options => ScannedPreTokeniser.Joined([.. options.Items("pretokenizers").SelectMany(PreTokeniser)]), "pretokenizers"),
         ["BertPreTokenizer"] = new(_ => [new BertPreTokeniser()]),
         ["Whitespace"] = new(_ => [new WhitespacePreTokeniser()]),
         ["WhitespaceSplit"] = new(_ => [new WhitespaceSplitPreTokeniser()]),
         ["Punctuation"] = new(options => [new CharacterPreTokeniser(CharacterSets.Punctuation, PatternPreTokeniser.Behaviour(options, "behavior", "Isolated"))], "behavior"),
         ["Digits"] = new(options => [new CharacterPreTokeniser(CharacterSets.Numeric, options.Flag("individual_digits", false) ? SplitBehaviour.Isolated : SplitBehaviour.Contiguous)], "individual_digits"),
         ["CharDelimiterSplit"] = new(options => [new DelimiterPreTokeniser((uint)options.Text("delimiter").EnumerateRunes().First().Value)], "delimiter"),
-        ["Split"] = new(options => [ScannedPreTokeniser.TryRead(options) ?? DeepSeekSplit.TryRead(options) ?? (IPreTokeniser)SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
+        ["Split"] = new(options => [ScannedPreTokeniser.TryRead(options) ?? (IPreTokeniser)SplitPreTokeniser.Read(options)], "pattern", "behavior", "invert"),
         ["ByteLevel"] = new(options => [new ByteLevelPreTokeniser(options.Flag("add_prefix_space"), options.Flag("use_regex", true))], "add_prefix_space", "trim_offsets", "use_regex"),
         ["Metaspace"] = new(options => [new MetaspacePreTokeniser(Metaspace.Read(options))], Metaspace.Options),
         ["FixedLength"] = new(options => [FixedLengthPreTokeniser.Read(options)], "length"),

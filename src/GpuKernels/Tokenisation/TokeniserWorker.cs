@@ -28,17 +28,21 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
 
         Tokens.Clear(offsets);
         wordEnds.Clear();
-        var raw = pipeline.Added.Raw;
+        Cut(text, pipeline.Added.Raw, offsets);
+    }
+
+    /// <summary>Takes added tokens out of a text.</summary>
+    private void Cut(ReadOnlySpan<byte> text, TokenTree added, bool offsets)
+    {
         var done = 0;
-        if (raw.MayMatch(text))
+        if (added.MayMatch(text))
         {
             var from = 0;
-            while (raw.TryFind(text, from, done, out var match))
+            while (added.TryFind(text, from, done, out var match))
             {
-                // A token that took the white space before this match leaves it nothing to begin with but its own spelling.
-                var start = Math.Max(match.Start, done);
-                Segment(text[done..start], done, offsets);
-                Tokens.Add(match.Token.Id, start, match.End);
+                if (match.Start > done) { Segment(text[done..match.Start], added, done, offsets); }
+
+                Tokens.Add(match.Token.Id, match.Start, match.End);
                 if (offsets) { wordEnds.Add(Tokens.Count); }
 
                 done = match.End;
@@ -46,20 +50,21 @@ internal sealed class TokeniserWorker(TokeniserPipeline pipeline)
             }
         }
 
-        Segment(text[done..], done, offsets);
+        Segment(text[done..], added, done, offsets);
     }
 
-    /// <summary>A part of the text without added tokens that are sought in the text as it is.</summary>
-    private void Segment(ReadOnlySpan<byte> segment, int originalStart, bool offsets)
+    /// <summary>A part of a text without the <paramref name="cut"/> added tokens: those that are sought in the text as it is, and perhaps the others.</summary>
+    private void Segment(ReadOnlySpan<byte> segment, TokenTree cut, int originalStart, bool offsets)
     {
         if (segment.IsEmpty) { return; }
 
-        if (fused is not null && !offsets)
-        {
-            fused.Tokenise(segment, Tokens);
-            return;
-        }
+        if (fused is null || offsets) { Stages(segment, originalStart, offsets); }
+        else if (cut == pipeline.Added.Raw && !pipeline.Added.Normalised.IsEmpty) { Cut(segment, pipeline.Added.Normalised, offsets); }
+        else { fused.Tokenise(segment, Tokens); }
+    }
 
+    private void Stages(ReadOnlySpan<byte> segment, int originalStart, bool offsets)
+    {
         working.Begin(segment, originalStart, offsets || pipeline.NeedsOriginalStart);
         foreach (var normaliser in pipeline.Normalisers) { working.Normalise(normaliser); }
 

@@ -7,7 +7,7 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// <summary>A pre-tokeniser's regular expression as a scanner: what a search for the next match finds, in time linear in the text.</summary>
 internal interface IPiecePattern
 {
-    /// <summary>Where the match ends that begins at <paramref name="start"/>; every text is wholly covered by matches.</summary>
+    /// <summary>Where the match ends that begins at <paramref name="start"/>; every text is wholly covered by them.</summary>
     /// <param name="text">Valid UTF-8.</param>
     /// <param name="start">The first byte of a character, below <paramref name="length"/>.</param>
     static abstract int End(ref byte text, int start, int length);
@@ -65,10 +65,21 @@ internal readonly struct TekkenPattern : IPiecePattern
     public static int End(ref byte text, int start, int length) => Scan.O200k(ref text, start, length, digits: 1, contractions: false);
 }
 
+/// <summary>
+/// DeepSeek V3: up to three digits, then kana and Han by themselves, then words and the like in what is between. What matches nothing there (controls, what is
+/// unassigned) is a piece too.
+/// </summary>
+internal readonly struct DeepSeekV3Pattern : IPiecePattern
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int End(ref byte text, int start, int length) => Scan.DeepSeekV3(ref text, start, length);
+}
+
 /// <summary>What the patterns are made of.</summary>
 internal static class Scan
 {
     private const byte WordHead = UnicodeClasses.Upper | UnicodeClasses.Caseless | UnicodeClasses.Mark;
+    private const byte LetterOrMark = UnicodeClasses.Letter | UnicodeClasses.Mark;
     private const byte WordTail = UnicodeClasses.Lower | UnicodeClasses.Caseless | UnicodeClasses.Mark;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -113,7 +124,7 @@ internal static class Scan
         else
         {
             end = Word(ref text, next, length);
-            if (kind == UnicodeClasses.Mark)
+            if ((kind & UnicodeClasses.Mark) != 0)
             {
                 // The mark may also be the word itself, which is tried before a word of capitals alone.
                 if (end <= next || !HasTail(ref text, next, end)) { end = next; }
@@ -129,6 +140,83 @@ internal static class Scan
         }
 
         return Spaces(ref text, start, length, newlines: true);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int DeepSeekV3(ref byte text, int start, int length)
+    {
+        var kind = UnicodeClasses.At(ref text, start, out var size);
+        var next = start + size;
+        if ((kind & LetterOrMark) != 0) { return LettersAndMarks(ref text, next, length, kind); }
+
+        if (kind == UnicodeClasses.Number) { return Numbers(ref text, next, length, most: 2); }
+
+        var first = Unsafe.Add(ref text, start);
+        var nextKind = UnicodeClasses.Number;
+        var nextSize = 0;
+        if (next < length) { nextKind = UnicodeClasses.At(ref text, next, out nextSize); }
+
+        // Numbers, and kana and Han beside others, are cut off first: the rest does not see over there, as over the text's end.
+        if (((kind ^ nextKind) & UnicodeClasses.KanaOrHan) != 0) { nextKind = UnicodeClasses.Number; }
+
+        if ((kind & UnicodeClasses.PunctuationOrSymbol) != 0)
+        {
+            if (first < 0x80 && (nextKind & LetterOrMark) != 0 && nextSize == 1) { return AsciiLetters(ref text, next, length, caseBit: 0x20); }
+
+            return Punctuation(ref text, next, length, kind);
+        }
+
+        if (kind != UnicodeClasses.Space) { return Unmatched(ref text, start, length, kind); }
+
+        if ((nextKind & LetterOrMark) != 0 && first is not ((byte)'\r' or (byte)'\n')) { return LettersAndMarks(ref text, next + nextSize, length, kind); }
+
+        if (first == ' ' && (nextKind & UnicodeClasses.PunctuationOrSymbol) != 0) { return Punctuation(ref text, next + nextSize, length, kind); }
+
+        return Spaces(ref text, start, length, newlines: true, UnicodeClasses.Number | UnicodeClasses.KanaOrHan);
+    }
+
+    /// <summary>[\p{L}\p{M}]*, of kana and Han or of others, as <paramref name="side"/> is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int LettersAndMarks(ref byte text, int at, int length, byte side)
+    {
+        while (true)
+        {
+            if ((side & UnicodeClasses.KanaOrHan) == 0) { at = AsciiLetters(ref text, at, length, caseBit: 0x20); }
+
+            if (at >= length || Unsafe.Add(ref text, at) < 0x80) { return at; }
+
+            do
+            {
+                var kind = UnicodeClasses.At(ref text, at, out var size);
+                if ((kind & LetterOrMark) == 0 || ((kind ^ side) & UnicodeClasses.KanaOrHan) != 0) { return at; }
+
+                at += size;
+            }
+            while (at < length && Unsafe.Add(ref text, at) >= 0x80);
+        }
+    }
+
+    /// <summary>[\p{P}\p{S}]*[\r\n]*, of kana and Han, where no line break is, or of others.</summary>
+    private static int Punctuation(ref byte text, int at, int length, byte side)
+    {
+        side = (byte)((side & UnicodeClasses.KanaOrHan) | UnicodeClasses.PunctuationOrSymbol);
+        while (at < length && UnicodeClasses.At(ref text, at, out var size) == side) { at += size; }
+
+        return (side & UnicodeClasses.KanaOrHan) == 0 ? LineBreaks(ref text, at, length, slash: false) : at;
+    }
+
+    /// <summary>What is in no class begins a word that follows, else stays together.</summary>
+    private static int Unmatched(ref byte text, int start, int length, byte side)
+    {
+        var last = start;
+        var at = start;
+        byte kind = 0;
+        int size;
+        for (; at < length && (kind = UnicodeClasses.At(ref text, at, out size)) == side; at += size) { last = at; }
+
+        if (at == length || (kind & LetterOrMark) == 0 || ((kind ^ side) & UnicodeClasses.KanaOrHan) != 0) { return at; }
+
+        return last > start ? last : LettersAndMarks(ref text, at, length, side);
     }
 
     /// <summary>
@@ -253,12 +341,14 @@ internal static class Scan
     }
 
     /// <summary>\s*[\r\n]+ where <paramref name="newlines"/>, then \s+(?!\S)|\s+: <paramref name="start"/> is white space.</summary>
-    public static int Spaces(ref byte text, int start, int length, bool newlines)
+    /// <param name="apart">Classes that count as the text's end.</param>
+    public static int Spaces(ref byte text, int start, int length, bool newlines, byte apart = 0)
     {
         var at = start;
         var last = start;
         var lastBreak = -1;
-        while (at < length && UnicodeClasses.At(ref text, at, out var size) == UnicodeClasses.Space)
+        byte kind = 0;
+        while (at < length && (kind = UnicodeClasses.At(ref text, at, out var size)) == UnicodeClasses.Space)
         {
             last = at;
             at += size;
@@ -268,7 +358,7 @@ internal static class Scan
         if (lastBreak > 0) { return lastBreak; }
 
         // The last one belongs to what follows, unless there is no other.
-        return at == length || last == start ? at : last;
+        return at == length || last == start || (kind & apart) != 0 ? at : last;
     }
 
     /// <summary>'s 't 're 've 'm 'll 'd in lower case: where it ends, or <paramref name="start"/>.</summary>

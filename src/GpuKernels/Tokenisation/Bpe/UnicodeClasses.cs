@@ -4,7 +4,10 @@ using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
-/// <summary>The classes of characters that the pre-tokenisers' patterns name: \p{L} by case, \p{M}, \p{N}, \s. All code points fall in exactly one, or in none.</summary>
+/// <summary>
+/// The classes of characters that the pre-tokenisers' patterns name: \p{L} by case, \p{M}, \p{N}, \s, and \p{P} with \p{S}. All code points fall in exactly one, or in none; some
+/// are <see cref="KanaOrHan"/> besides.
+/// </summary>
 internal static class UnicodeClasses
 {
     /// <summary>Lu and Lt.</summary>
@@ -19,6 +22,10 @@ internal static class UnicodeClasses
     public const byte Mark = 8;
     public const byte Number = 16;
     public const byte Space = 32;
+    public const byte PunctuationOrSymbol = 64;
+
+    /// <summary>U+3040 to U+30FF and U+4E00 to U+9FA5, whatever their class; no number and no space is among them.</summary>
+    public const byte KanaOrHan = 128;
 
     public const byte Letter = Upper | Lower | Caseless;
 
@@ -33,8 +40,8 @@ internal static class UnicodeClasses
     // Characters of up to three bytes, which nearly all are: one table of 64 KiB, of which a text in one script uses a few hundred bytes, in ideographs 20 KiB.
     private static readonly byte[] InBmp = [.. Enumerable.Range(0, Bmp).Select(value => Of((uint)value))];
 
-    /// <summary>[0x110000]: of every code point, as a device looks them up.</summary>
-    public static byte[] OfAll() => [.. Enumerable.Range(0, CodePoints).Select(value => Of((uint)value))];
+    /// <summary>[0x110000]: of every code point, as a device looks them up; those classes alone that its patterns name.</summary>
+    public static byte[] OfAll() => [.. Enumerable.Range(0, CodePoints).Select(value => (byte)(Of((uint)value) & (Letter | Mark | Number | Space)))];
 
     /// <param name="codePoint">Below 0x110000.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -97,13 +104,16 @@ internal static class UnicodeClasses
         return [.. pages];
     }
 
-    private static byte ClassOf(uint codePoint) => Characters.CategoryOf(codePoint) switch
+    private static byte ClassOf(uint codePoint) => codePoint is (>= 0x3040 and <= 0x30FF) or (>= 0x4E00 and <= 0x9FA5) ? (byte)(KanaOrHan | OfCategory(codePoint)) : OfCategory(codePoint);
+
+    private static byte OfCategory(uint codePoint) => Characters.CategoryOf(codePoint) switch
     {
         Category.Lu or Category.Lt => Upper,
         Category.Ll => Lower,
         Category.Lm or Category.Lo => Caseless,
         Category.Mn or Category.Mc or Category.Me => Mark,
         Category.Nd or Category.Nl or Category.No => Number,
+        >= Category.Pc and <= Category.So => PunctuationOrSymbol,
         _ => Characters.IsWhiteSpace(codePoint) ? Space : (byte)0,
     };
 }

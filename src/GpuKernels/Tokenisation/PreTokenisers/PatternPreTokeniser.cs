@@ -99,6 +99,9 @@ internal sealed class SplitPreTokeniser(TextPattern pattern, SplitBehaviour beha
     public static SplitPreTokeniser Read(StageOptions options) =>
         new(TextPattern.Read(options.Member("pattern")), PatternPreTokeniser.Behaviour(options, "behavior", null), options.Flag("invert"));
 
+    /// <summary>The regular expression, where its matches are pieces, and what is between them.</summary>
+    public string? Isolated { get; } = behaviour == SplitBehaviour.Isolated && !inverted ? pattern.Expression : null;
+
     /// <summary>What is split at, where it is a plain text: a text without it stays one piece.</summary>
     public byte[]? Literal { get; } = inverted ? null : pattern.Literal;
 

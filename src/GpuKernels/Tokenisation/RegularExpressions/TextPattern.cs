@@ -9,10 +9,13 @@ internal sealed class TextPattern
     private readonly PatternProgram program;
     private readonly ConcurrentBag<PatternMatcher> matchers = [];
 
-    private TextPattern(byte[]? literal, PatternProgram program) => (Literal, this.program) = (literal, program);
+    private TextPattern(byte[]? literal, string expression, PatternProgram program) => (Literal, Expression, this.program) = (literal, expression, program);
 
     /// <summary>The text that is sought; null: an expression.</summary>
     public byte[]? Literal { get; }
+
+    /// <summary>Empty where a literal text is sought.</summary>
+    public string Expression { get; }
 
     /// <summary>Reads `{"String": ...}` or `{"Regex": ...}`.</summary>
     /// <exception cref="TokeniserFileException">The regular expression is not supported.</exception>
@@ -20,10 +23,10 @@ internal sealed class TextPattern
     {
         // An empty text is found where an empty expression is: everywhere.
         var text = pattern.TextOrNull("String");
-        if (text is { Length: > 0 }) { return new(Encoding.UTF8.GetBytes(text), PatternProgram.Compile("")); }
+        if (text is { Length: > 0 }) { return new(Encoding.UTF8.GetBytes(text), "", PatternProgram.Compile("")); }
 
         var expression = text ?? pattern.Text("Regex");
-        try { return new(null, PatternProgram.Compile(expression)); }
+        try { return new(null, expression, PatternProgram.Compile(expression)); }
         catch (NotSupportedException unsupported)
         {
             throw new TokeniserFileException($"tokenizer.json: {pattern.Place} is the regular expression '{expression}', which {unsupported.Message}", unsupported);

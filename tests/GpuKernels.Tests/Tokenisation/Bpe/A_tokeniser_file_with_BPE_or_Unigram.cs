@@ -56,6 +56,32 @@ public class A_tokeniser_file_with_BPE_or_Unigram
         }
     }
 
+    /// <summary>What the reference makes of them. The last token may lie in white space that the one before it takes.</summary>
+    [Theory]
+    [InlineData("<a>  x", new[] { 0, 1 }, new[] { 0, 5, 3, 5 })]
+    [InlineData("<a>   <b>", new[] { 0, 1, 2 }, new[] { 0, 6, 3, 5, 5, 9 })]
+    [InlineData("a <a> \n <b> b", new[] { 0, 2 }, new[] { 2, 8, 8, 11 })]
+    public void finds_added_tokens_that_are_normalised_where_nothing_is(string text, int[] added, int[] offsets)
+    {
+        var file = JsonNode.Parse(Fixture.File("bytes"))!;
+        var first = file["model"]!["vocab"]!.AsObject().Count;
+        (string Content, bool Left, bool Right)[] tokens = [("<a>", false, true), ("  ", false, false), ("<b>", true, false)];
+        file["normalizer"] = file["post_processor"] = null;
+        file["added_tokens"] = new JsonArray([.. tokens.Select((token, i) => new JsonObject
+        {
+            ["id"] = first + i, ["content"] = token.Content, ["single_word"] = false, ["lstrip"] = token.Left, ["rstrip"] = token.Right, ["normalized"] = true, ["special"] = false,
+        })]);
+        var tokeniser = Tokeniser.Load(Encoding.UTF8.GetBytes(file.ToJsonString()));
+        var utf8 = Encoding.UTF8.GetBytes(text);
+        var encoding = tokeniser.Encode(utf8);
+        var packed = new PackedTokens();
+        tokeniser.Pack([utf8], packed, threads: 1);
+        Assert.Equal(encoding.Ids, packed[0].ToArray());
+        var places = Enumerable.Range(0, encoding.Ids.Length).Where(i => encoding.Ids[i] >= first).ToList();
+        Assert.Equal(added, places.Select(i => encoding.Ids[i] - first));
+        Assert.Equal(offsets, places.SelectMany(i => new[] { encoding.ScalarOffsets[i].Start, encoding.ScalarOffsets[i].End }));
+    }
+
     [Theory]
     [InlineData("bytes", "model.dropout", "0.1", "model.dropout is not null")]
     [InlineData("bytes", "model.merges", "[\"a b c\"]", "model.merges[0] is not two tokens")]
