@@ -78,6 +78,8 @@ internal static class DeviceChecks
         {
             var tiles = Attention.Tiles(Offsets, head);
             Check($"attention{head}", 5e-3, Rows * 2 * head, 2, (on, to) => Attention.Launch(on.Stream, on.Halves(5, Rows * 6 * head), to, on.Up<int>(tiles), tiles.Length / 3, Rows, 2, head));
+            Check($"attention{head} with a bias", 5e-3, Rows * 2 * head, 2, (on, to) =>
+                Attention.Launch(on.Stream, on.Halves(5, Rows * 6 * head), to, on.Up<int>(tiles), tiles.Length / 3, Rows, 2, head, on.Floats(6, 4 * Attention.Reach(Rows)), Attention.Reach(Rows)));
         }
 
         foreach (var width in new[] { Wide, 1024 })

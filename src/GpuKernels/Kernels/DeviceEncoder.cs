@@ -45,7 +45,8 @@ internal sealed class DeviceEncoder : IDisposable
             _tables = new Tables(
                 Halves(file.Get(prefix + EncoderTensors.Words, config.Vocabulary, width)),
                 Halves(file.Get(prefix + EncoderTensors.Positions, config.Positions, width)),
-                config.TokenTypes > 0 ? Halves(file.Get(prefix + EncoderTensors.TokenTypes, config.TokenTypes, width)) : Up(new ushort[width]));
+                config.TokenTypes > 0 ? Halves(file.Get(prefix + EncoderTensors.TokenTypes, config.TokenTypes, width)) : Up(new ushort[width]),
+                config.HasPositionBias ? ReadPositionBias(file, prefix + EncoderTensors.PositionBias) : null);
             _embeddingNorm = ReadNorm(file, prefix + EncoderTensors.EmbeddingNorm);
             _layers = [.. Enumerable.Range(0, config.Layers).Select(layer => ReadLayer(file, $"{prefix}{config.Tensors.Layer}{layer}."))];
             if ((warpgroups ?? accelerator.HasWarpgroups) && Hopper.Takes(width, config.IntermediateSize))
@@ -77,7 +78,6 @@ internal sealed class DeviceEncoder : IDisposable
         { HiddenSize: > Rows.MaxWidth } => $"it is {config.HiddenSize} wide, and at most {Rows.MaxWidth} are built here.",
         { HiddenSize: var hidden, IntermediateSize: var middle } when hidden % Gemm.Deep != 0 || middle % Gemm.Deep != 0 => $"its widths {hidden} and {middle} are not both multiples of {Gemm.Deep}.",
         { HeadSize: var head } when !Attention.Takes(head) => $"its heads are {head} wide, and 32 and 64 are built here.",
-        { HasPositionBias: true } => "its attention has a bias by relative positions, which is built for the CPU only.",
         { Activation: not Activation.Gelu } => $"its activation is {config.Activation}, and Gelu is built here.",
         _ => null,
     };
@@ -154,13 +154,13 @@ internal sealed class DeviceEncoder : IDisposable
             if (tokens >= OtherKernelsFrom)
             {
                 Hopper.Project(stream, a.States, _packed[i].QueriesKeysValues, a.Wide, tokens, 3 * width);
-                Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize);
+                Attend();
                 Hopper.AfterAttention(stream, a.Context, a.States, _packed[i].AfterAttention, layer.Intermediate.Bias, a.States, tokens, middle, Config.LayerNormEpsilon);
                 continue;
             }
 
             Gemm.Launch(stream, Epilogue.Plain, a.States, layer.QueriesKeysValues.Weight, layer.QueriesKeysValues.Bias, a.States, a.Wide, tokens, 3 * width, width);
-            Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize);
+            Attend();
             Gemm.Launch(stream, Epilogue.Residual, a.Context, layer.AttentionOutput.Weight, layer.AttentionOutput.Bias, a.States, a.Sum, tokens, width, width);
             Rows.LayerNorm(stream, a.Sum, layer.AttentionNorm.Gain, layer.AttentionNorm.Shift, a.States, tokens, width, Config.LayerNormEpsilon);
             Gemm.Launch(stream, Epilogue.Gelu, a.States, layer.Intermediate.Weight, layer.Intermediate.Bias, a.States, a.Wide, tokens, middle, width);
@@ -169,6 +169,8 @@ internal sealed class DeviceEncoder : IDisposable
         }
 
         Rows.Pool(stream, a.States, a.Offsets, a.Vectors, sequences, width, pooling, normalise);
+
+        void Attend() => Attention.Launch(stream, a.Wide, a.Context, a.TileList, tiles, tokens, Config.Heads, Config.HeadSize, _tables.PositionBias, Attention.Reach(Config.MaxTokens));
     }
 
     /// <summary>BERT counts from 0; RoBERTa counts over what is no padding, which takes the padding's own row.</summary>
@@ -239,9 +241,19 @@ internal sealed class DeviceEncoder : IDisposable
         }
     }
 
-    private MemoryBuffer Up(ushort[] values)
+    private MemoryBuffer ReadPositionBias(Safetensors file, string name)
     {
-        var buffer = _accelerator.Allocate<ushort>(values, _lanes[0].Stream);
+        var buckets = new float[EncoderConfig.PositionBuckets * Config.Heads];
+        file.Get(name, EncoderConfig.PositionBuckets, Config.Heads).CopyTo(0, buckets);
+        var reach = Attention.Reach(Config.MaxTokens);
+        return Up<float>([.. Enumerable.Range(0, Config.Heads).SelectMany(head =>
+            Enumerable.Range(-reach, 2 * reach).Select(distance => buckets[(EncoderConfig.PositionBucket(distance) * Config.Heads) + head]))]);
+    }
+
+    private MemoryBuffer Up<T>(T[] values)
+        where T : unmanaged
+    {
+        var buffer = _accelerator.Allocate<T>(values, _lanes[0].Stream);
         _owned.Add(buffer);
         return buffer;
     }
@@ -379,7 +391,7 @@ internal sealed class DeviceEncoder : IDisposable
         }
     }
 
-    private readonly record struct Tables(MemoryBuffer Words, MemoryBuffer Positions, MemoryBuffer Types);
+    private readonly record struct Tables(MemoryBuffer Words, MemoryBuffer Positions, MemoryBuffer Types, MemoryBuffer? PositionBias);
 
     private readonly record struct Linear(MemoryBuffer Weight, MemoryBuffer Bias);
 

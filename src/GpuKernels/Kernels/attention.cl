@@ -2,6 +2,8 @@
 // [tokens, heads d]. A group of 4 warps makes 64 T queries, each warp 16 T (T: 2 where d is 32, 1 where it is 64): those of one head, or, of a sequence
 // of at most half or a quarter as many, those of two or four heads. It passes over the keys 64 at a time and keeps each row's greatest score and sum (online
 // softmax, Milakov and Gimelshein, arXiv 1805.02867), so that no score is written out.
+// With a bias the scores are Q K^T / sqrt(d) + bias [heads, 2 reach], of each head that of every distance from a query to a key, from -reach on; a reach is 64 more than
+// tokens of a sequence at least, since rows and columns beyond it are computed too.
 // tiles [3 x groups along y]: a sequence's first token, its length (0: nothing to do), and the first query of the tile within it. Along x are the heads:
 // groups of one sequence follow each other, since its lines of memory have several heads.
 // A row of d values is 8 or 4 chunks of 16 bytes, its place permuted for the banks as in gemm.cl.
@@ -29,7 +31,7 @@ FORCE_INLINE void copy_rows(__local ushort *to, __global const ushort *from, int
 }
 
 FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __global const int *tiles, int heads, float scale,
-    const int T, const int d, __local ushort *query, __local ushort *key, __local ushort *value, __local uint *scratch)
+    __global const float *bias, int reach, const int T, const int d, __local ushort *query, __local ushort *key, __local ushort *value, __local uint *scratch)
 {
     const int queries = 64 * T;
     int warp = UNIFORM(LOCAL_ID / WARP);
@@ -69,6 +71,7 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
 
     // An exponential is a power of two. A lane has two rows (l/4 and eight below) of each 16, of 8 columns 2(l%4) and +1; its three neighbours have the others.
     float factor = scale * 1.44269504088896f;
+    float unscale = fast_reciprocal(scale);
     float sums[8 * 4];
     float top[4];
     float total[4];
@@ -105,6 +108,12 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
                         uint b[4 * 2];
                         UNROLL for (int j = 0; j < 4; j += 2) { load_matrices(b + j * 2, key + at, keyPlace[k] + (part * 32 + j * 8) * d, scratch); }
                         multiply(these, q + k * T * 4, b, T, 4, scratch);
+                    }
+
+                    if (bias)
+                    {
+                        __global const float *of = bias + (2 * (firstHead + head) + 1) * reach + firstKey + part * 32 + 2 * (int)(lane % 4) - warpQuery - (int)(lane / 4);
+                        UNROLL for (int i = 0; i < T * 16; i++) { these[i] = fused(of[i / 4 % 4 * 8 + i % 2 - i / 16 * 16 - i / 2 % 2 * 8], unscale, these[i]); }
                     }
 
                     // Only the last keys can be beyond the sequence.
@@ -200,15 +209,18 @@ FORCE_INLINE void attention(__global const ushort *qkv, __global ushort *out, __
     }
 }
 
-#define ATTENTION(name, t, d) \
-    __kernel GROUP_SIZE(128) void name(__global const ushort *qkv, __global ushort *out, __global const int *tiles, int heads, float scale) \
+#define BIAS , __global const float *bias, int reach
+#define ATTENTION(name, t, d, more, bias, reach) \
+    __kernel GROUP_SIZE(128) void name(__global const ushort *qkv, __global ushort *out, __global const int *tiles, int heads, float scale more) \
     { \
         __local ushort query[64 * t * d] __attribute__((aligned(16))); \
         __local ushort key[KEY_ROWS * d] __attribute__((aligned(16))); \
         __local ushort value[KEY_ROWS * d] __attribute__((aligned(16))); \
         SCRATCH(scratch, 128 * 20); \
-        attention(qkv, out, tiles, heads, scale, t, d, query, key, value, scratch); \
+        attention(qkv, out, tiles, heads, scale, bias, reach, t, d, query, key, value, scratch); \
     }
 
-ATTENTION(attention32, 2, 32)
-ATTENTION(attention64, 1, 64)
+ATTENTION(attention32, 2, 32, , 0, 0)
+ATTENTION(attention64, 1, 64, , 0, 0)
+ATTENTION(attention32_biased, 2, 32, BIAS, bias, reach)
+ATTENTION(attention64_biased, 1, 64, BIAS, bias, reach)

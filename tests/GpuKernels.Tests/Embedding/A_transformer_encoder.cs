@@ -157,7 +157,7 @@ public sealed class A_transformer_encoder
         ["bert"] = () => RandomModel.WriteBert(),
         ["roberta"] = RandomModel.WriteRoberta,
         ["distilbert"] = RandomModel.WriteDistilBert,
-        ["mpnet"] = RandomModel.WriteMpNet,
+        ["mpnet"] = () => RandomModel.WriteMpNet(),
     };
 
     private static TemporaryModel Write(string model) => Written[model]();

@@ -10,7 +10,6 @@ internal static class RandomModel
     public const string Roberta = """{"model_type": "xlm-roberta", "num_hidden_layers": 2, "hidden_size": 72, "num_attention_heads": 3, "intermediate_size": 132, "vocab_size": 512, "max_position_embeddings": 82, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1, "hidden_act": "gelu_new"}""";
 
     public const string DistilBert = """{"model_type": "distilbert", "n_layers": 2, "dim": 64, "n_heads": 4, "hidden_dim": 256, "vocab_size": 512, "max_position_embeddings": 80}""";
-    public const string MpNet = """{"model_type": "mpnet", "num_hidden_layers": 2, "hidden_size": 72, "num_attention_heads": 3, "intermediate_size": 132, "vocab_size": 512, "max_position_embeddings": 182, "layer_norm_eps": 1e-5, "relative_attention_num_buckets": 32}""";
 
     public static TemporaryModel WriteBert(string prefix = "") => new TemporaryModel().Write("config.json", Bert).WriteWeights(Tensors(64, 256, 80, 2, prefix));
 
@@ -25,14 +24,14 @@ internal static class RandomModel
         .Replace("output.dense", "ffn.lin2", StringComparison.Ordinal)
         .Replace(".output.LayerNorm", ".output_layer_norm", StringComparison.Ordinal)));
 
-    public static TemporaryModel WriteMpNet() => new TemporaryModel().Write("config.json", MpNet).WriteWeights([
-        .. Tensors(72, 132, 182, 0, names: name => name
+    public static TemporaryModel WriteMpNet(int hidden = 72, int heads = 3, int intermediate = 132) => new TemporaryModel().Write("config.json", MpNet(hidden, heads, intermediate)).WriteWeights([
+        .. Tensors(hidden, intermediate, 182, 0, names: name => name
             .Replace("attention.self.query", "attention.attn.q", StringComparison.Ordinal)
             .Replace("attention.self.key", "attention.attn.k", StringComparison.Ordinal)
             .Replace("attention.self.value", "attention.attn.v", StringComparison.Ordinal)
             .Replace("attention.output.dense", "attention.attn.o", StringComparison.Ordinal)
             .Replace("attention.output.LayerNorm", "attention.LayerNorm", StringComparison.Ordinal)),
-        ("encoder.relative_attention_bias.weight", "F32", [32, 3], TemporaryModel.Floats(Values("encoder.relative_attention_bias.weight", 32 * 3, 2)))]);
+        ("encoder.relative_attention_bias.weight", "F32", [32, heads], TemporaryModel.Floats(Values("encoder.relative_attention_bias.weight", 32 * heads, 2)))]);
 
     public static TemporaryModel WriteRoberta() => new TemporaryModel().Write("config.json", Roberta).WriteWeights(Tensors(72, 132, 82, 1));
 
@@ -99,6 +98,8 @@ internal static class RandomModel
 
         return values;
     }
+
+    private static string MpNet(int hidden, int heads, int intermediate) => $$"""{"model_type": "mpnet", "num_hidden_layers": 2, "hidden_size": {{hidden}}, "num_attention_heads": {{heads}}, "intermediate_size": {{intermediate}}, "vocab_size": 512, "max_position_embeddings": 182, "layer_norm_eps": 1e-5, "relative_attention_num_buckets": 32}""";
 
     private static IEnumerable<(string Name, string Type, long[] Shape, byte[] Data)> Tensors(int hidden, int intermediate, int positions, int types, string prefix = "", Func<string, string>? names = null)
     {

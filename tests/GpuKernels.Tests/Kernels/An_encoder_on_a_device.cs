@@ -25,9 +25,17 @@ public class An_encoder_on_a_device
     {
         var accelerator = Each.Of(kind);
         int[] lengths = [1, 3, 70, 64, 12];
-        foreach (var (config, pooling) in new[] { (Bert, PoolingMode.Mean), (Roberta, PoolingMode.Cls), (Bert, PoolingMode.LastToken), (DistilBert, PoolingMode.Mean) })
+        (Func<TemporaryModel>, PoolingMode)[] models =
+        [
+            (() => RandomModel.WriteBert().Write("config.json", Bert), PoolingMode.Mean),
+            (() => RandomModel.WriteBert().Write("config.json", Roberta), PoolingMode.Cls),
+            (() => RandomModel.WriteBert().Write("config.json", Bert), PoolingMode.LastToken),
+            (() => RandomModel.WriteDistilBert().Write("config.json", DistilBert), PoolingMode.Mean),
+            (() => RandomModel.WriteMpNet(64, 2, 256), PoolingMode.Mean),
+        ];
+        foreach (var (write, pooling) in models)
         {
-            using var model = (config == DistilBert ? RandomModel.WriteDistilBert() : RandomModel.WriteBert()).Write("config.json", config);
+            using var model = write();
             var (ids, starts) = Texts(lengths);
             var expected = OnCpu(model.Path, ids, starts, pooling);
             using var file = Safetensors.Open(model.Path, "model.safetensors");
@@ -100,9 +108,7 @@ public class An_encoder_on_a_device
     {
         using var narrow = RandomModel.WriteBert();
         using var odd = RandomModel.WriteRoberta();
-        using var relative = RandomModel.WriteMpNet().Write("config.json", RandomModel.MpNet.Replace("72", "64", StringComparison.Ordinal).Replace("132", "128", StringComparison.Ordinal).Replace("\"num_attention_heads\": 3", "\"num_attention_heads\": 2", StringComparison.Ordinal));
         Assert.Contains("heads are 16 wide", DeviceEncoder.Refuse(Config(narrow.Path)), StringComparison.Ordinal);
-        Assert.Contains("relative positions", DeviceEncoder.Refuse(Config(relative.Path)), StringComparison.Ordinal);
         Assert.Contains("72", DeviceEncoder.Refuse(Config(odd.Path)), StringComparison.Ordinal);
     }
 

@@ -9,10 +9,10 @@ public class Attention_on_a_device
     /// <summary>The weights are rounded to bf16 before they multiply the values: 2^-9 of each at most (measured: 2e-3).</summary>
     private const double Bound = 5e-3;
 
-    public static MatrixTheoryData<DeviceKind, int> Cases => new([DeviceKind.OpenCl, DeviceKind.Cuda], [32, 64]);
+    public static MatrixTheoryData<DeviceKind, int, bool> Cases => new([DeviceKind.OpenCl, DeviceKind.Cuda], [32, 64], [false, true]);
 
     [Theory, MemberData(nameof(Cases))]
-    public void is_what_the_reference_computes_for_sequences_of_any_length(DeviceKind kind, int width)
+    public void is_what_the_reference_computes_for_sequences_of_any_length(DeviceKind kind, int width, bool biased)
     {
         // Of six heads the second group of four has two.
         const int heads = 6;
@@ -21,9 +21,9 @@ public class Attention_on_a_device
         int[] lengths = [1, 0, 15, 16, 17, 31, 32, 33, 63, 64, 65, 95, 97, 127, 128, 129, 150, 191, 193, 256, 300];
         int[] offsets = [.. Enumerable.Range(0, lengths.Length + 1).Select(i => lengths[..i].Sum())];
         int[] tiles = [.. Attention.Tiles(offsets, width), 0, 0, 0];
-        var tokens = offsets[^1];
+        var (tokens, reach) = (offsets[^1], Attention.Reach(lengths.Max()));
         var pair = Same.Run<ushort>(kind, tokens * heads * width, (on, to) =>
-            Attention.Launch(on.Stream, on.Up(Same.Halves(5, tokens * 3 * heads * width)), to, on.Up(tiles), tiles.Length / 3, tokens, heads, width));
+            Attention.Launch(on.Stream, on.Up(Same.Halves(5, tokens * 3 * heads * width)), to, on.Up(tiles), tiles.Length / 3, tokens, heads, width, biased ? on.Up(Same.Floats(6, 2 * heads * reach)) : null, reach));
         Assert.InRange(Same.Error(pair), 0, Bound);
     }
 
