@@ -3,7 +3,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Platform.GpuKernels.Tokenisation.Unigram;
-using Platform.GpuKernels.Tokenisation.WordPiece;
 
 namespace Platform.GpuKernels.Tokenisation;
 
@@ -11,7 +10,7 @@ namespace Platform.GpuKernels.Tokenisation;
 /// All stages in one pass, where words that stand between spaces do not depend on one another: a word, as the text has it, is looked up in a cache of words met
 /// before. One that is not there goes to the model at once where the stages would leave it as it is, else through the stages by itself; and is remembered.
 /// </summary>
-internal sealed class FusedWords : IPieceTokeniser
+internal sealed class FusedWords : IPieceTokeniser, INewWords
 {
     /// <summary>A part of the text stays in the first-level cache between finding its words and looking them up.</summary>
     private const int PartBytes = 8 * 1024;
@@ -22,16 +21,10 @@ internal sealed class FusedWords : IPieceTokeniser
     /// <summary>Room for longer parts, texts without a space, is not kept.</summary>
     private const int KeptRoom = 1024 * 1024;
 
-    /// <summary>So many words are looked up together.</summary>
-    private const int Ahead = 32;
-
-    /// <summary>Words of more tokens are not remembered, so that room for a run of words can be had at once.</summary>
-    private const int MostTokens = 64;
-
     private readonly WordStages stages;
     private readonly IPieceTokeniser model;
     private readonly UnigramTokeniser? unigram;
-    private readonly WordCache cache = new();
+    private readonly KnownWords known;
     private readonly WorkingText working = new();
     private byte[] text = [];
     private int[] starts = [];
@@ -42,6 +35,7 @@ internal sealed class FusedWords : IPieceTokeniser
         this.stages = stages;
         model = stages.Model.NewPieceTokeniser();
         unigram = model as UnigramTokeniser;
+        known = new(this);
     }
 
     /// <summary>null where words depend on one another.</summary>
@@ -86,41 +80,7 @@ internal sealed class FusedWords : IPieceTokeniser
         part.CopyTo(text.AsSpan(Slack));
         text.AsSpan(Slack + part.Length, Slack).Fill((byte)' ');
         var words = Words(part.Length);
-        ref var first = ref MemoryMarshal.GetArrayDataReference(text);
-        ref var start = ref MemoryMarshal.GetArrayDataReference(starts);
-        ref var end = ref MemoryMarshal.GetArrayDataReference(ends);
-        Span<int> places = stackalloc int[Ahead];
-        for (var from = 0; from < words; from += Ahead)
-        {
-            // The places in the cache are asked from memory for some words at once, so that it is not waited for word by word.
-            var some = Math.Min(Ahead, words - from);
-            for (var i = 0; i < some; i++)
-            {
-                var at = Unsafe.Add(ref start, from + i);
-                places[i] = cache.Place(ref Unsafe.Add(ref first, at), Unsafe.Add(ref end, from + i) - at);
-            }
-
-            ref var ids = ref MemoryMarshal.GetReference(tokens.Reserve(Ahead * MostTokens));
-            var count = 0;
-            for (var i = 0; i < some; i++)
-            {
-                var at = Unsafe.Add(ref start, from + i);
-                var size = Unsafe.Add(ref end, from + i) - at;
-                var found = cache.TryFind(ref Unsafe.Add(ref first, at), size, places[i], ref Unsafe.Add(ref ids, count));
-                count += found;
-                if (found > 0) { continue; }
-
-                tokens.Advance(count);
-                if (!TryNew(at, size, places[i], tokens)) { return false; }
-
-                ids = ref MemoryMarshal.GetReference(tokens.Reserve(Ahead * MostTokens));
-                count = 0;
-            }
-
-            tokens.Advance(count);
-        }
-
-        return true;
+        return known.TryTokenise(ref text[0], starts.AsSpan(0, words), ends, tokens);
     }
 
     /// <summary>Lists where each word of the part begins and ends; the spaces behind the part end the last.</summary>
@@ -143,17 +103,12 @@ internal sealed class FusedWords : IPieceTokeniser
         return ended;
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool TryNew(int start, int length, int place, TokenSink tokens)
+    bool INewWords.TryTokenise(int start, int length, TokenSink tokens)
     {
         var word = text.AsSpan(start, length);
         if (!stages.StandsAlone(word)) { return false; }
 
-        var before = tokens.Count;
         if (!TrySplit(word, start, tokens)) { stages.Tokenise(word, working, model, tokens); }
-
-        var ids = tokens.Ids[before..];
-        if (ids.Length is > 0 and <= MostTokens) { cache.Add(ref MemoryMarshal.GetReference(word), length, place, ids); }
 
         return true;
     }

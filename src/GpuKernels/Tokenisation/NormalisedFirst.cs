@@ -3,7 +3,7 @@ using Platform.GpuKernels.Tokenisation.PreTokenisers;
 
 namespace Platform.GpuKernels.Tokenisation;
 
-/// <summary>Normalisers before what does all other stages in one pass. A text that is in Unicode's normal form already is not copied, and plain replacements are done on bytes.</summary>
+/// <summary>Normalisers before what does all other stages in one pass. A text that is in Unicode's normal form already is not copied.</summary>
 internal sealed class NormalisedFirst : IPieceTokeniser
 {
     /// <summary>Room for longer texts is not kept.</summary>
@@ -11,14 +11,12 @@ internal sealed class NormalisedFirst : IPieceTokeniser
 
     private readonly IReadOnlyList<INormaliser> normalisers;
     private readonly UnicodeQuickCheck? check;
-    private readonly LiteralNormaliser? literals;
     private readonly IPieceTokeniser fused;
     private WorkingText working = new();
 
     private NormalisedFirst(IReadOnlyList<INormaliser> normalisers, UnicodeQuickCheck? check, IPieceTokeniser fused)
     {
         (this.normalisers, this.check, this.fused) = (normalisers, check, fused);
-        if (LiteralNormaliser.Takes(normalisers)) { literals = new(normalisers); }
     }
 
     /// <param name="normalisers">May be none.</param>
@@ -41,14 +39,6 @@ internal sealed class NormalisedFirst : IPieceTokeniser
         if (check is not null && check.Keeps(piece))
         {
             fused.Tokenise(piece, tokens);
-            return;
-        }
-
-        if (literals is not null)
-        {
-            var made = literals.Apply(piece);
-            if (!made.IsEmpty) { fused.Tokenise(made, tokens); }
-
             return;
         }
 

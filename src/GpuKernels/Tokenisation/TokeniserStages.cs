@@ -105,7 +105,8 @@ internal static class TokeniserStages
     /// <summary>What does the same as all the stages at once, and faster, where there is such a thing.</summary>
     public static Func<IPieceTokeniser>? Fused(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers) =>
         model is BpeModel { Bytes: { } bytes } ? FusedBytePairTokeniser.TryMake(bytes, preTokenisers) is { } fused ? NormalisedFirst.For(normalisers, fused) : null
-        : model is BpeModel { HasCuts: true } && NormalisedFirst.LeaveWhole(normalisers, preTokenisers) ? NormalisedFirst.For(normalisers, model.NewPieceTokeniser)
+        : model is BpeModel { Cuts: { } cuts } && NormalisedFirst.LeaveWhole(normalisers, preTokenisers)
+            ? FusedCharacterPairs.TryMake(model, cuts, normalisers) ?? NormalisedFirst.For(normalisers, model.NewPieceTokeniser)
         : FusedWordPiece.For(model, normalisers, preTokenisers) ?? FusedWords.For(model, normalisers, preTokenisers);
 
     private static T? Find<T>(Dictionary<string, Kind<T>> supported, StageOptions options)

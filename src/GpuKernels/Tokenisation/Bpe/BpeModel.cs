@@ -9,8 +9,8 @@ internal sealed class BpeModel : ITokenModel
     private readonly Vocabulary vocabulary;
     private readonly Func<IPieceTokeniser> newTokeniser;
 
-    private BpeModel(Vocabulary vocabulary, BytePairVocabulary? bytes, bool hasCuts, Func<IPieceTokeniser> newTokeniser) =>
-        (this.vocabulary, Bytes, HasCuts, this.newTokeniser) = (vocabulary, bytes, hasCuts, newTokeniser);
+    private BpeModel(Vocabulary vocabulary, BytePairVocabulary? bytes, CertainCuts? cuts, Func<IPieceTokeniser> newTokeniser) =>
+        (this.vocabulary, Bytes, Cuts, this.newTokeniser) = (vocabulary, bytes, cuts, newTokeniser);
 
     public int Count => vocabulary.Count;
 
@@ -19,8 +19,8 @@ internal sealed class BpeModel : ITokenModel
     /// <summary>What byte-level BPE works with; null where pieces are not merged from plain bytes.</summary>
     public BytePairVocabulary? Bytes { get; }
 
-    /// <summary>Whether characters are merged, and long pieces are cut where no merge reaches over.</summary>
-    public bool HasCuts { get; }
+    /// <summary>Where long pieces of characters may be cut; null where they may not, and where bytes are merged.</summary>
+    public CertainCuts? Cuts { get; }
 
     /// <exception cref="TokeniserFileException">The file asks for what is not supported.</exception>
     public static BpeModel Read(StageOptions model, StageOptions file)
@@ -50,14 +50,14 @@ internal sealed class BpeModel : ITokenModel
             model.Flag("ignore_merges", false),
             ByteLevel.IsReadBy(model, file));
 
-        if (PlainBytes(options) is { } bytes) { return new(vocabulary, bytes, hasCuts: false, () => new BytePairEncoder(bytes)); }
+        if (PlainBytes(options) is { } bytes) { return new(vocabulary, bytes, cuts: null, () => new BytePairEncoder(bytes)); }
 
         if (options.ByteLevel && options.ByteFallback) { throw StageOptions.Wrong($"{model.Place}.byte_fallback", "is true with ByteLevel and a vocabulary without some bytes, which is not supported"); }
 
         if (options.Unknown is { } token && !vocabulary.TryGetId(token, out _)) { throw StageOptions.Wrong($"{model.Place}.unk_token", $"'{Encoding.UTF8.GetString(token)}' is not in the vocabulary"); }
 
         var cuts = CertainCuts.TryMake(options, options.ByteFallback && Array.TrueForAll(CharacterPairTokeniser.BytesOf(vocabulary), id => id >= 0));
-        return new(vocabulary, null, cuts is not null, () => new CharacterPairTokeniser(options, cuts));
+        return new(vocabulary, null, cuts, () => new CharacterPairTokeniser(options, cuts));
     }
 
     public bool TryGetId(ReadOnlySpan<byte> token, out int id) => vocabulary.TryGetId(token, out id);

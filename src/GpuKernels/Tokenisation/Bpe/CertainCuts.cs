@@ -68,21 +68,51 @@ internal sealed class CertainCuts
     /// <summary>The token of a character by itself.</summary>
     public int SymbolOf(uint scalar) => symbols[scalar];
 
+    /// <summary>Whether there is such a place between two characters.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool AreApart(uint before, uint after) => !Meet(before, after) && (!onlyTokens || (symbols[before] >= 0 && symbols[after] >= 0));
+
     /// <summary>The first such place behind <paramref name="start"/>, or the text's end.</summary>
     /// <param name="text">Valid UTF-8, not at its end.</param>
-    public int Next(ReadOnlySpan<byte> text, int start)
+    /// <param name="start">Between two characters.</param>
+    /// <param name="space">The character that a space stands for.</param>
+    public int Next(ReadOnlySpan<byte> text, int start, uint space = ' ')
     {
         ref var first = ref MemoryMarshal.GetReference(text);
-        var before = Utf8Text.ScalarAt(ref first, start, out var size);
+        var before = ScalarAt(ref first, start, space, out var size);
         for (var at = start + size; at < text.Length; at += size)
         {
-            var after = Utf8Text.ScalarAt(ref first, at, out size);
-            if (!Meet(before, after) && (!onlyTokens || (symbols[before] >= 0 && symbols[after] >= 0))) { return at; }
+            var after = ScalarAt(ref first, at, space, out size);
+            if (AreApart(before, after)) { return at; }
 
             before = after;
         }
 
         return text.Length;
+    }
+
+    /// <summary>Appends all such places of a text behind its beginning to <paramref name="places"/>.</summary>
+    /// <returns>How many there are then.</returns>
+    public int List(ReadOnlySpan<byte> text, int start, uint space, Span<int> places, int count)
+    {
+        ref var first = ref MemoryMarshal.GetReference(text);
+        var before = ScalarAt(ref first, start, space, out var size);
+        for (var at = start + size; at < text.Length; at += size)
+        {
+            var after = ScalarAt(ref first, at, space, out size);
+            places[count] = at;
+            count += AreApart(before, after) ? 1 : 0;
+            before = after;
+        }
+
+        return count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint ScalarAt(ref byte text, int at, uint space, out int size)
+    {
+        var scalar = Utf8Text.ScalarAt(ref text, at, out size);
+        return scalar == ' ' ? space : scalar;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

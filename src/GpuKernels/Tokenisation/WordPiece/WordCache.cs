@@ -11,6 +11,9 @@ namespace Platform.GpuKernels.Tokenisation.WordPiece;
 /// </summary>
 internal sealed unsafe class WordCache
 {
+    /// <summary>Longer words are not kept.</summary>
+    public const int MaximalBytes = LongBytes;
+
     private const int ShortBytes = 15;
     private const int LongBytes = 47;
 
