@@ -17,16 +17,20 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// <param name="merger">Of the same merges; it is used only where they are not in order.</param>
 internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMerger merger)
 {
-    /// <summary>128 KiB: pairs that come again in a text of any language are nearly all found.</summary>
-    private const int MemoBits = 14;
+    /// <summary>512 KiB: pairs that come again in a text are nearly all found, also those of Chinese, which are many.</summary>
+    private const int MemoBits = 17;
 
     /// <summary>For each byte of a piece so many steps may be taken before it is left to merging: text in any language takes three to ten.</summary>
     private const int StepsPerByte = 64;
 
     private const int StepsAtLeast = 4096;
 
-    // Which pairs can be neighbours, the last one of each slot: the pair's ids above a bit.
-    private readonly ulong[] memo = [.. Enumerable.Repeat(ulong.MaxValue, 1 << MemoBits)];
+    private const int PairBits = 2 * MergeTable.SymbolBits;
+    private const int SharedBits = MemoBits + 31 - PairBits;
+
+    // Which pairs can be neighbours, the last one of each slot: 31 bits of the pair's hash above a bit. A hash has as many bits as two ids, and no two pairs have the
+    // same: its lowest bits and the slot's number are all of it, with four bits in both. At first those are of another slot.
+    private readonly uint[] memo = [.. Enumerable.Range(0, 1 << MemoBits).Select(slot => ~(uint)slot << (32 - SharedBits))];
     private ulong[] closed = [];
 
     /// <summary>Writes the tokens of the <paramref name="count"/> bytes (at least one) at <paramref name="text"/>.</summary>
@@ -92,18 +96,26 @@ internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Meet(int left, int right, ref long steps)
     {
-        var pair = ((ulong)(uint)left << 32) | (uint)right;
-        ref var known = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(memo), (nint)((pair * 0x9E3779B97F4A7C15) >> (64 - MemoBits)));
-        return known >> 1 == pair ? (known & 1) != 0 : MeetNew(left, right, ref known, ref steps);
+        // An odd factor keeps pairs apart in the upper bits.
+        var pair = ((ulong)(uint)left << MergeTable.SymbolBits) | (uint)right;
+        var hash = (pair << (64 - PairBits)) * 0x9E3779B97F4A7C15;
+        ref var known = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(memo), (nint)(hash >> (64 - MemoBits)));
+        var key = (uint)(hash >> (63 - PairBits));
+        return known >> 1 == key >> 1 ? (known & 1) != 0 : MeetNew(left, right, key, ref known, ref steps);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool MeetNew(int left, int right, ref ulong known, ref long steps)
+    private bool MeetNew(int left, int right, uint key, ref uint known, ref long steps)
     {
-        int looked;
-        var meet = splits.IsInOrder ? splits.Meet(left, right, MergeTable.NoRank, out looked) : AreMerged(left, right, out looked);
+        var meet = splits.IsInOrder ? splits.Meet(left, right, MergeTable.NoRank, out var looked) : splits.NeverMerge(left, right, out looked);
         steps -= looked;
-        known = (((ulong)(uint)left << 33) | ((ulong)(uint)right << 1)) | (meet ? 1ul : 0);
+        if (!meet && !splits.IsInOrder)
+        {
+            meet = AreMerged(left, right, out looked);
+            steps -= looked;
+        }
+
+        known = key | (meet ? 1u : 0);
         return meet;
     }
 

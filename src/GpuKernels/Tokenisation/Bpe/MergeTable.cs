@@ -17,7 +17,7 @@ internal sealed class MergeTable
     /// <summary>The rank of a pair that does not merge.</summary>
     public const int NoRank = int.MaxValue;
 
-    private const int SymbolBits = 22;
+    public const int SymbolBits = 22;
     private const int RankBits = 20;
     private const ulong Empty = ulong.MaxValue;
 

@@ -9,6 +9,9 @@ internal sealed class TokenSplits
     /// <summary>Of all tokens together: the largest byte-level vocabulary in use, o200k_base, has 1.4 MB.</summary>
     public const int MostBytes = 8 * 1024 * 1024;
 
+    /// <summary>See <see cref="NeverMerge"/>: tokens of a few characters have fewer.</summary>
+    private const int MostPairs = 64;
+
     /// <summary>The rank of a single byte, lower than those of all merges.</summary>
     private const int Byte = -1;
 
@@ -91,11 +94,9 @@ internal sealed class TokenSplits
     public static TokenSplits? TryMakeOutOfOrder(ReadOnlySpan<int> byteIds, MergeTable merges, byte[]?[] tokens)
     {
         var splits = new TokenSplits(merges, tokens.Length) { texts = new byte[]?[tokens.Length] };
-        foreach (var id in (int[])[.. byteIds, .. merges.InOrder().Select(merge => merge.Becomes)])
-        {
-            splits.texts[id] = tokens[id];
-            splits.lengths[id] = tokens[id]!.Length;
-        }
+        foreach (var id in byteIds) { splits.Set(id, 0, 0, Byte, 1); }
+        foreach (var (left, right, becomes) in merges.InOrder()) { splits.Set(becomes, left, right, merges.Rank(left, right), tokens[becomes]!.Length); }
+        for (var id = 0; id < tokens.Length; id++) { splits.texts[id] = splits.IsMade(id) ? tokens[id] : null; }
 
         return splits.TryFind(splits.texts) ? splits : null;
     }
@@ -148,6 +149,27 @@ internal sealed class TokenSplits
             if (first >> 32 > second >> 32) { (limit, left) = ((int)(first >> 32), (int)first); }
             else if (second >= 0) { (limit, right) = ((int)(second >> 32) + 1, (int)second); }
             else { return true; }
+        }
+    }
+
+    /// <summary>
+    /// Whether two tokens that stand side by side stay whatever the order of merges, since no pair that can stand across the place where they meet merges; false too where it
+    /// would be more than <see cref="MostPairs"/> to look at.
+    /// </summary>
+    public bool NeverMerge(int left, int right, out int pairs)
+    {
+        pairs = 0;
+        for (var first = left; ; first = (int)rights[first])
+        {
+            for (var second = right; ; second = (int)lefts[second])
+            {
+                pairs++;
+                if (pairs > MostPairs || merges.Rank(first, second) != MergeTable.NoRank) { return false; }
+
+                if (lefts[second] < 0) { break; }
+            }
+
+            if (rights[first] < 0) { return true; }
         }
     }
 
