@@ -147,53 +147,55 @@ internal static class Scan
     {
         var kind = UnicodeClasses.At(ref text, start, out var size);
         var next = start + size;
-        if ((kind & LetterOrMark) != 0) { return LettersAndMarks(ref text, next, length, kind); }
-
-        if (kind == UnicodeClasses.Number) { return Numbers(ref text, next, length, most: 2); }
-
-        var first = Unsafe.Add(ref text, start);
-        var nextKind = UnicodeClasses.Number;
-        var nextSize = 0;
-        if (next < length) { nextKind = UnicodeClasses.At(ref text, next, out nextSize); }
-
-        // Numbers, and kana and Han beside others, are cut off first: the rest does not see over there, as over the text's end.
-        if (((kind ^ nextKind) & UnicodeClasses.KanaOrHan) != 0) { nextKind = UnicodeClasses.Number; }
-
-        if ((kind & UnicodeClasses.PunctuationOrSymbol) != 0)
+        if ((kind & LetterOrMark) == 0)
         {
-            if (first < 0x80 && (nextKind & LetterOrMark) != 0 && nextSize == 1) { return AsciiLetters(ref text, next, length, caseBit: 0x20); }
+            if (kind == UnicodeClasses.Number) { return Numbers(ref text, next, length, most: 2); }
 
-            return Punctuation(ref text, next, length, kind);
+            // Numbers, and kana and Han beside others, are cut off first: the rest does not see over there, as over the text's end.
+            var first = Unsafe.Add(ref text, start);
+            var nextKind = UnicodeClasses.Number;
+            var nextSize = 0;
+            if (next < length) { nextKind = UnicodeClasses.At(ref text, next, out nextSize); }
+
+            if (((kind ^ nextKind) & UnicodeClasses.KanaOrHan) != 0) { nextKind = UnicodeClasses.Number; }
+
+            if ((kind & UnicodeClasses.PunctuationOrSymbol) != 0)
+            {
+                return first < 0x80 && nextSize == 1 && (nextKind & UnicodeClasses.Letter) != 0
+                    ? AsciiLetters(ref text, next, length, caseBit: 0x20)
+                    : Punctuation(ref text, next, length, kind);
+            }
+
+            if (kind != UnicodeClasses.Space) { return Unmatched(ref text, start, length, kind); }
+
+            if ((nextKind & LetterOrMark) == 0 || first is (byte)'\r' or (byte)'\n')
+            {
+                return first == ' ' && (nextKind & UnicodeClasses.PunctuationOrSymbol) != 0
+                    ? Punctuation(ref text, next + nextSize, length, kind)
+                    : Spaces(ref text, start, length, newlines: true, UnicodeClasses.Number | UnicodeClasses.KanaOrHan);
+            }
+
+            next += nextSize;
         }
 
-        if (kind != UnicodeClasses.Space) { return Unmatched(ref text, start, length, kind); }
-
-        if ((nextKind & LetterOrMark) != 0 && first is not ((byte)'\r' or (byte)'\n')) { return LettersAndMarks(ref text, next + nextSize, length, kind); }
-
-        if (first == ' ' && (nextKind & UnicodeClasses.PunctuationOrSymbol) != 0) { return Punctuation(ref text, next + nextSize, length, kind); }
-
-        return Spaces(ref text, start, length, newlines: true, UnicodeClasses.Number | UnicodeClasses.KanaOrHan);
+        return LettersAndMarks(ref text, next, length, kind);
     }
 
     /// <summary>[\p{L}\p{M}]*, of kana and Han or of others, as <paramref name="side"/> is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int LettersAndMarks(ref byte text, int at, int length, byte side)
     {
-        while (true)
-        {
-            if ((side & UnicodeClasses.KanaOrHan) == 0) { at = AsciiLetters(ref text, at, length, caseBit: 0x20); }
+        return (side & UnicodeClasses.KanaOrHan) == 0
+            ? Letters(ref text, at, length, LetterOrMark, UnicodeClasses.KanaOrHan, UnicodeClasses.LettersAndMarks)
+            : KanaOrHanLetters(ref text, at, length);
+    }
 
-            if (at >= length || Unsafe.Add(ref text, at) < 0x80) { return at; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static int KanaOrHanLetters(ref byte text, int at, int length)
+    {
+        while (at < length && UnicodeClasses.At(ref text, at, out var size) is var kind && (kind & LetterOrMark) != 0 && (kind & UnicodeClasses.KanaOrHan) != 0) { at += size; }
 
-            do
-            {
-                var kind = UnicodeClasses.At(ref text, at, out var size);
-                if ((kind & LetterOrMark) == 0 || ((kind ^ side) & UnicodeClasses.KanaOrHan) != 0) { return at; }
-
-                at += size;
-            }
-            while (at < length && Unsafe.Add(ref text, at) >= 0x80);
-        }
+        return at;
     }
 
     /// <summary>[\p{P}\p{S}]*[\r\n]*, of kana and Han, where no line break is, or of others.</summary>
@@ -274,21 +276,54 @@ internal static class Scan
 
     /// <summary>\p{L}*</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Letters(ref byte text, int at, int length)
+    public static int Letters(ref byte text, int at, int length) => Letters(ref text, at, length, UnicodeClasses.Letter, others: 0, UnicodeClasses.Letters);
+
+    /// <summary>As many characters as there are of <paramref name="kinds"/>, A to Z among them, that are not of <paramref name="others"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Letters(ref byte text, int at, int length, byte kinds, byte others, in LeadBytes leads)
     {
         while (true)
         {
-            at = AsciiLetters(ref text, at, length, caseBit: 0x20);
+            if (at < length && Unsafe.Add(ref text, at) < 0x80) { at = AsciiLetters(ref text, at, length, caseBit: 0x20); }
+
             if (at >= length || Unsafe.Add(ref text, at) < 0x80) { return at; }
 
             do
             {
-                if ((UnicodeClasses.At(ref text, at, out var size) & UnicodeClasses.Letter) == 0) { return at; }
+                var kind = UnicodeClasses.At(ref text, at, out var size);
+                if ((kind & kinds) == 0 || (kind & others) != 0) { return at; }
 
                 at += size;
+
+                // Alphabets of two bytes, and A to Z among them: other ASCII ends the word.
+                if (size == 2)
+                {
+                    at = LettersByLead(ref text, at, length, leads);
+                    if (at >= length || Unsafe.Add(ref text, at) < 0x80) { return at; }
+                }
             }
             while (at < length && Unsafe.Add(ref text, at) >= 0x80);
         }
+    }
+
+    /// <summary>[A-Za-z]*, and characters of two bytes that are told by the first; in the last bytes of a text not all of those.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int LettersByLead(ref byte text, int at, int length, in LeadBytes leads)
+    {
+        var start = at;
+        for (; at + Vector256<byte>.Count <= length; at += Vector256<byte>.Count)
+        {
+            var bytes = Vector256.LoadUnsafe(ref text, (nuint)at);
+            var fromA = (bytes | Vector256.Create((byte)0x20)) - Vector256.Create((byte)'a');
+            var others = (Vector256.GreaterThan(fromA, Vector256.Create((byte)25)) & Vector256.Equals(leads.In(bytes), Vector256<byte>.Zero)).ExtractMostSignificantBits();
+            if (others != 0) { return at + System.Numerics.BitOperations.TrailingZeroCount(others); }
+        }
+
+        while (at > start && at < length && (Unsafe.Add(ref text, at) & 0xC0) == 0x80) { at--; }
+
+        while (at < length && (uint)((Unsafe.Add(ref text, at) | 0x20) - 'a') <= 25) { at++; }
+
+        return at;
     }
 
     /// <summary>[a-z]*, or [A-Za-z]* where <paramref name="caseBit"/> is 0x20.</summary>

@@ -40,6 +40,12 @@ internal static class UnicodeClasses
     // Characters of up to three bytes, which nearly all are: one table of 64 KiB, of which a text in one script uses a few hundred bytes, in ideographs 20 KiB.
     private static readonly byte[] InBmp = [.. Enumerable.Range(0, Bmp).Select(value => Of((uint)value))];
 
+    /// <summary>Leads of letters alone; <see cref="LettersAndMarks"/>: of letters and marks.</summary>
+    public static readonly LeadBytes Letters = new(scalar => (InBmp[scalar] & Letter) != 0);
+
+    /// <summary>See <see cref="Letters"/>.</summary>
+    public static readonly LeadBytes LettersAndMarks = new(scalar => (InBmp[scalar] & (Letter | Mark)) != 0);
+
     /// <summary>[0x110000]: of every code point, as a device looks them up; those classes alone that its patterns name.</summary>
     public static byte[] OfAll() => [.. Enumerable.Range(0, CodePoints).Select(value => (byte)(Of((uint)value) & (Letter | Mark | Number | Space)))];
 

@@ -12,7 +12,7 @@ public class A_split_of_DeepSeek
     private static readonly string[] Atoms =
     [
         "a", "Z", "é", "ß", "\u0301", "一", "龥", "龦", "ひ", "ヿ", "\u3099", "゛", "・", "\u3097", "ㄅ", "ก", "ิ", "1", "٣", "½", " ", "  ", "\t", "\r", "\n", "\u00A0", "\u3000", "!", "'", "\\",
-        "]", "~", "€", "«", "。", "\u0001", "\u200B", "\uE000", "long-words-of-thirty-two-letters-or-more", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+        "]", "~", "€", "«", "×", "。", "я", "жжжжжжжжжжжжжжж", "Кириллицакириллицей", "Ω", "\u0001", "\u200B", "\uE000", "long-words-of-thirty-two-letters-or-more", "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
     ];
 
     [Fact]
