@@ -45,18 +45,27 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
     public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)
     {
         var before = tokens.Count;
+        if (!TryParts(piece, tokens))
+        {
+            tokens.TakeBackTo(before);
+            stages.Tokenise(piece, working, model, tokens);
+        }
+
+        if (text.Length > KeptRoom) { (text, starts, ends) = ([], [], []); }
+    }
+
+    private bool TryParts(ReadOnlySpan<byte> piece, TokenSink tokens)
+    {
         for (var rest = piece; !rest.IsEmpty;)
         {
             var part = rest[..EndOfPart(rest)];
             rest = rest[part.Length..];
-            if (TryPart(part, tokens)) { continue; }
-
-            tokens.TakeBackTo(before);
-            stages.Tokenise(piece, working, model, tokens);
-            break;
+            if (!TryPart(part, tokens)) { return false; }
         }
 
-        if (text.Length > KeptRoom) { (text, starts, ends) = ([], [], []); }
+        if (stages is { SpacesAreSeen: true, Prefix: { } space } && !piece.IsEmpty && stages.Separators.Contains(piece[^1])) { model.Tokenise(space, tokens); }
+
+        return true;
     }
 
     /// <summary>A part ends after a separator; a text without one is one part.</summary>
@@ -106,11 +115,7 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
     bool INewWords.TryTokenise(int start, int length, TokenSink tokens)
     {
         var word = text.AsSpan(start, length);
-        if (!stages.StandsAlone(word)) { return false; }
-
-        if (!TrySplit(word, start, tokens)) { stages.Tokenise(word, working, model, tokens); }
-
-        return true;
+        return TrySplit(word, start, tokens) || stages.TryTokeniseWord(word, working, model, tokens);
     }
 
     /// <summary>false where the model does not see the word as it is.</summary>
@@ -124,7 +129,7 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
         var read = unigram.Read(piece);
         var before = prefix.Length > 0 ? 1 : 0;
         read.FindCodes(before);
-        if (!stages.Keeps(read.Characters[before..], read.Codes[before..])) { return false; }
+        if (!stages.Keeps(read.Characters[before..], read.Codes[before..]) || !stages.StandsAlone(word)) { return false; }
 
         unigram.SplitRead(piece, tokens);
         return true;

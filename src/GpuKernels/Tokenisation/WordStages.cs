@@ -40,15 +40,16 @@ internal sealed class WordStages
     private WordStages(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers)
     {
         (Model, this.normalisers, this.preTokenisers) = (model, normalisers, preTokenisers);
-        precompiled = normalisers.Count > 0 ? normalisers[0] as PrecompiledNormaliser : null;
+        precompiled = normalisers.OfType<PrecompiledNormaliser>().FirstOrDefault();
+        SpacesAreSeen = preTokenisers is [MetaspacePreTokeniser];
         separators = FindSeparators();
         Separators = SearchValues.Create(separators);
-        if (preTokenisers is [WhitespaceSplitPreTokeniser, MetaspacePreTokeniser { Metaspace: { Splits: true } metaspace }])
+        if (preTokenisers is [WhitespaceSplitPreTokeniser, MetaspacePreTokeniser { Metaspace: { Splits: true } }] or [MetaspacePreTokeniser])
         {
+            var metaspace = ((MetaspacePreTokeniser)preTokenisers[^1]).Metaspace;
             replacement = (uint)metaspace.Replacement.Value;
             Prefix = metaspace.Prepend == PrependScheme.Always ? System.Text.Encoding.UTF8.GetBytes(metaspace.Replacement.ToString()) : [];
         }
-
     }
 
     public ITokenModel Model { get; }
@@ -59,15 +60,21 @@ internal sealed class WordStages
     /// <summary>What the model sees before a word that is kept as it is; null where such a word is still changed or split.</summary>
     public byte[]? Prefix { get; }
 
-    /// <summary>null where words depend on one another. Precompiled does where a grapheme cluster reaches over a space, which <see cref="StandsAlone"/> tells.</summary>
+    /// <summary>Whether the model sees a space behind the last word, as <see cref="Prefix"/>: several are made one, but nothing takes the last away.</summary>
+    public bool SpacesAreSeen { get; }
+
+    /// <summary>null where words depend on one another. Precompiled does where a grapheme cluster reaches over a space, which is told for each word.</summary>
     public static WordStages? Of(ITokenModel model, IReadOnlyList<INormaliser> normalisers, IReadOnlyList<IPreTokeniser> preTokenisers)
     {
-        if (preTokenisers is not [WhitespaceSplitPreTokeniser or WhitespacePreTokeniser or BertPreTokeniser, ..] || preTokenisers.Any(each => each.NeedsOriginalStart)) { return null; }
+        if (preTokenisers.Any(each => each.NeedsOriginalStart)) { return null; }
 
-        for (var i = 0; i < normalisers.Count; i++)
-        {
-            if (normalisers[i] is not (CharacterNormaliser or UnicodeNormaliser) && !(i == 0 && normalisers[i] is PrecompiledNormaliser)) { return null; }
-        }
+        // Without a split at white space each space is a part of a word, so that it must not matter how many there are.
+        var collapses = normalisers is [.., ReplaceNormaliser { CollapsesSpaces: true }];
+        if (preTokenisers is not [WhitespaceSplitPreTokeniser or WhitespacePreTokeniser or BertPreTokeniser, ..]
+            && !(collapses && preTokenisers is [MetaspacePreTokeniser { Metaspace: { Splits: true, Prepend: PrependScheme.Always } }])) { return null; }
+
+        var ofWords = collapses ? normalisers.SkipLast(1) : normalisers;
+        if (!ofWords.All(IsOfWords) || normalisers.OfType<PrecompiledNormaliser>().Count() > 1) { return null; }
 
         var stages = new WordStages(model, normalisers, preTokenisers);
         return stages.separators.Length > 0 ? stages : null;
@@ -84,10 +91,10 @@ internal sealed class WordStages
         return found.ExtractMostSignificantBits();
     }
 
-    /// <summary>Whether a word between separators is normalised as if it were alone.</summary>
+    /// <summary>Whether a word between separators that comes to Precompiled like this is normalised as if it were alone.</summary>
     public bool StandsAlone(ReadOnlySpan<byte> word)
     {
-        if (precompiled is null) { return true; }
+        if (precompiled is null || word.IsEmpty) { return true; }
 
         // A cluster of a separator and what joins it is one key of the table, as is a carriage return with the line feed after it.
         if (word[0] == '\n' || word[^1] == '\r') { return false; }
@@ -120,12 +127,38 @@ internal sealed class WordStages
         return good == AllGood;
     }
 
-    /// <summary>Takes the long way: stage by stage.</summary>
+    /// <summary>Takes a whole text the long way: stage by stage.</summary>
     public void Tokenise(ReadOnlySpan<byte> text, WorkingText working, IPieceTokeniser model, TokenSink tokens)
     {
         working.Begin(text, 0, aligned: false);
         foreach (var normaliser in normalisers) { working.Normalise(normaliser); }
 
+        SplitNormalised(working, model, tokens);
+    }
+
+    /// <summary>Takes a word between separators the long way; false where it is not to be taken without its neighbours.</summary>
+    public bool TryTokeniseWord(ReadOnlySpan<byte> word, WorkingText working, IPieceTokeniser model, TokenSink tokens)
+    {
+        working.Begin(word, 0, aligned: false);
+        foreach (var normaliser in normalisers)
+        {
+            if (normaliser == precompiled && !StandsAlone(working.Bytes)) { return false; }
+
+            working.Normalise(normaliser);
+        }
+
+        // A word that ends with a space, or vanishes, leaves one where it is the last; one that begins with what stands for a space has another before it elsewhere.
+        if (SpacesAreSeen && (working.Bytes.IsEmpty || working.Bytes[^1] == ' ' || working.Bytes.StartsWith(Prefix))) { return false; }
+
+        SplitNormalised(working, model, tokens);
+        return true;
+    }
+
+    private static bool IsOfWords(INormaliser normaliser) => normaliser is CharacterNormaliser or UnicodeNormaliser or PrecompiledNormaliser
+        || (normaliser is ReplaceNormaliser { Literal: { } literal } && !System.Text.Encoding.UTF8.GetString(literal).EnumerateRunes().Any(each => Characters.IsWhiteSpace((uint)each.Value)));
+
+    private void SplitNormalised(WorkingText working, IPieceTokeniser model, TokenSink tokens)
+    {
         foreach (var preTokeniser in preTokenisers) { working.Split(preTokeniser); }
 
         foreach (var piece in working.Pieces) { model.Tokenise(working.Bytes[piece.Start..piece.End], tokens); }
@@ -161,7 +194,7 @@ internal sealed class WordStages
             }
         }
 
-        return working.Bytes.Length > 0;
+        return SpacesAreSeen ? working.Bytes.SequenceEqual(" "u8) : working.Bytes.Length > 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -188,7 +221,7 @@ internal sealed class WordStages
         foreach (var normaliser in normalisers)
         {
             working.Normalise(normaliser);
-            if (!working.Bytes.SequenceEqual(character)) { return Changed; }
+            if (!working.Bytes.SequenceEqual(character) || (normaliser is ReplaceNormaliser { Literal: { } literal } && literal.AsSpan().StartsWith(character))) { return Changed; }
 
             if (normaliser is UnicodeNormaliser unicode)
             {

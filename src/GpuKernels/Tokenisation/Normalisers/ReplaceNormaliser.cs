@@ -11,6 +11,9 @@ internal sealed class ReplaceNormaliser(TextPattern pattern, string content) : I
     /// <summary>What is sought, where it is a plain text.</summary>
     public byte[]? Literal => pattern.Literal;
 
+    /// <summary>Whether it makes several spaces one.</summary>
+    public bool CollapsesSpaces => pattern.Expression == " {2,}" && content == " ";
+
     public byte[] Content { get; } = Encoding.UTF8.GetBytes(content);
 
     public void Normalise(TextRewriter text)

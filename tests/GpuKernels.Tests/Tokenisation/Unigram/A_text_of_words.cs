@@ -1,0 +1,70 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Platform.GpuKernels.Tokenisation;
+
+namespace Platform.GpuKernels.Tests.Tokenisation.Unigram;
+
+/// <summary>With offsets the text takes the stages as a whole; without, its words are looked up, or take the stages, one by one.</summary>
+public class A_text_of_words
+{
+    private static readonly string[] Parts =
+        ["a", "b", "A", "é", "e\u0301", "\u0301", "\u00A8", "\uFB01", "`", "``", "'", "''", "\u2581", "\u200B", "\u0001", "\u3000", "\n", "\t", "\r\n", "中"];
+
+    private static readonly string[] Normalisers =
+    [
+        """{"type": "Replace", "pattern": {"String": "``"}, "content": "\""}""",
+        """{"type": "Replace", "pattern": {"String": "''"}, "content": " "}""",
+        """{"type": "Replace", "pattern": {"String": "a b"}, "content": "b"}""",
+        """{"type": "NFKD"}""",
+        """{"type": "NFC"}""",
+        """{"type": "StripAccents"}""",
+        """{"type": "Lowercase"}""",
+        """{"type": "Nmt"}""",
+    ];
+
+    [Theory]
+    [InlineData("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}""")]
+    [InlineData("""{"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}]}""")]
+    public void gives_the_same_ids_word_by_word(string preTokeniser)
+    {
+        var random = new Random(preTokeniser.Length);
+        var packed = new PackedTokens();
+        for (var file = 0; file < 100; file++)
+        {
+            var tokeniser = Tokeniser.Load(Encoding.UTF8.GetBytes(File(random, preTokeniser)));
+            for (var round = 0; round < 60; round++)
+            {
+                // Most are of few parts, so that words come up again; some go over the 8 KiB that are taken at once.
+                var text = new StringBuilder();
+                var known = random.Next(1, Parts.Length);
+                for (var length = random.Next(round == 0 && file % 10 == 0 ? 9_000 : 12); length >= 0; length--) { text.Append(random.Next(3) == 0 ? " " : Parts[random.Next(random.Next(4) == 0 ? Parts.Length : known)]); }
+
+                var utf8 = Encoding.UTF8.GetBytes(text.ToString());
+                tokeniser.Pack([utf8, utf8], packed, threads: 1);
+                var whole = tokeniser.Encode(utf8).Ids;
+                Assert.Equal(whole, packed[0].ToArray());
+                Assert.Equal(whole, packed[1].ToArray());
+            }
+        }
+    }
+
+    /// <summary>Normalisers in any order, most of the time with ALBERT's last, which makes several spaces one.</summary>
+    private static string File(Random random, string preTokeniser)
+    {
+        var normalisers = new JsonArray([.. Normalisers.Where(_ => random.Next(3) > 0).OrderBy(_ => random.Next()).Select(each => JsonNode.Parse(each))]);
+        if (random.Next(5) > 0) { normalisers.Add(JsonNode.Parse("""{"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}""")); }
+
+        string[] pieces = ["▁", "a", "b", "e", "fi", "▁a", "▁b", "ab", "ba", "\"", "▁\"", "'", "`", "▁▁", "\u0301", "A"];
+        return new JsonObject
+        {
+            ["normalizer"] = new JsonObject { ["type"] = "Sequence", ["normalizers"] = normalisers },
+            ["pre_tokenizer"] = JsonNode.Parse(preTokeniser),
+            ["model"] = new JsonObject
+            {
+                ["type"] = "Unigram",
+                ["unk_id"] = 0,
+                ["vocab"] = new JsonArray([new JsonArray("<unk>", 0), .. pieces.Select(piece => new JsonArray(piece, -random.Next(1, 6)))]),
+            },
+        }.ToJsonString();
+    }
+}
