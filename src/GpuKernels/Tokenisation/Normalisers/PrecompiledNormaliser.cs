@@ -42,14 +42,13 @@ internal sealed class PrecompiledNormaliser : INormaliser
     public void Normalise(TextRewriter text)
     {
         var source = text.Source;
-        var parts = new List<(uint Character, int Change)>(source.Length);
-        var changed = false;
+        List<(uint Character, int Change)>? parts = null;
         for (var at = 0; at < source.Length;)
         {
             var end = EndOfCluster(source, at);
             if (end - at < LongCluster && TryFind(source[at..end], out var whole))
             {
-                changed = true;
+                parts ??= Kept(source[..at]);
                 Replace(source[at..end], whole, parts);
                 at = end;
             }
@@ -57,16 +56,18 @@ internal sealed class PrecompiledNormaliser : INormaliser
             for (; at < end;)
             {
                 var scalar = Utf8Text.ScalarAt(source, at, out var size);
-                var found = TryFind(source.Slice(at, size), out var one);
-                changed |= found;
-                if (found) { Replace(source.Slice(at, size), one, parts); }
-                else { parts.Add((scalar, 0)); }
+                if (TryFind(source.Slice(at, size), out var one))
+                {
+                    parts ??= Kept(source[..at]);
+                    Replace(source.Slice(at, size), one, parts);
+                }
+                else { parts?.Add((scalar, 0)); }
 
                 at += size;
             }
         }
 
-        if (!changed)
+        if (parts is null)
         {
             text.Keep(source.Length);
             return;
@@ -99,6 +100,18 @@ internal sealed class PrecompiledNormaliser : INormaliser
         }
 
         return false;
+    }
+
+    private static List<(uint Character, int Change)> Kept(ReadOnlySpan<byte> text)
+    {
+        var parts = new List<(uint Character, int Change)>();
+        for (var at = 0; at < text.Length;)
+        {
+            parts.Add((Utf8Text.ScalarAt(text, at, out var size), 0));
+            at += size;
+        }
+
+        return parts;
     }
 
     /// <summary>Adds what stands for some characters; where fewer do, the last takes the others' place, or the one before them does, if there is one.</summary>

@@ -19,6 +19,12 @@ internal sealed class ReplaceNormaliser(TextPattern pattern, string content) : I
     public void Normalise(TextRewriter text)
     {
         var source = text.Source;
+        if (CollapsesSpaces && source.IndexOf("  "u8) < 0)
+        {
+            text.Keep(source.Length);
+            return;
+        }
+
         using var matches = pattern.In(source);
         while (matches.TryNext(out var start, out var end))
         {
