@@ -30,6 +30,13 @@ public class A_text_that_is_merged_whole
                 var withoutSpace = random.Next(1, 50);
                 for (var length = random.Next(1, round == 0 && file % 3 == 0 ? 20_000 : 80); length > 0; length--) { text.Append(random.Next(withoutSpace) == 0 ? " " : random.Next(12) == 0 ? "é" : Characters[random.Next(Characters.Length)]); }
 
+                // And some begin with a run of two characters, which may merge all along: there is no place to cut in what is taken at once.
+                if (round == 1 && file % 3 == 0)
+                {
+                    var run = string.Concat(random.GetItems(Characters, 2));
+                    text.Insert(0, run, 6_000);
+                }
+
                 var utf8 = Encoding.UTF8.GetBytes(text.ToString());
                 tokeniser.Pack([utf8, utf8], packed, threads: 1);
                 var whole = tokeniser.Encode(utf8).Ids;
