@@ -26,9 +26,11 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
     private readonly UnigramTokeniser? unigram;
     private readonly KnownWords known;
     private readonly WorkingText working = new();
+    private ClusterNormaliser? clusters;
     private byte[] text = [];
     private int[] starts = [];
     private int[] ends = [];
+    private int endOfText;
 
     private FusedWords(WordStages stages)
     {
@@ -60,7 +62,7 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
         {
             var part = rest[..EndOfPart(rest)];
             rest = rest[part.Length..];
-            if (!TryPart(part, tokens)) { return false; }
+            if (!TryPart(part, part.Length + rest.Length == piece.Length, rest.IsEmpty, tokens)) { return false; }
         }
 
         if (stages is { SpacesAreSeen: true, Prefix: { } space } && !piece.IsEmpty && stages.Separators.Contains(piece[^1])) { model.Tokenise(space, tokens); }
@@ -81,7 +83,7 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
     }
 
     /// <summary>false where a word is not to be taken without its neighbours.</summary>
-    private bool TryPart(ReadOnlySpan<byte> part, TokenSink tokens)
+    private bool TryPart(ReadOnlySpan<byte> part, bool isFirst, bool isLast, TokenSink tokens)
     {
         var room = checked(part.Length + (2 * Slack));
         if (text.Length < room) { (text, starts, ends) = (new byte[room], new int[room], new int[room]); }
@@ -89,7 +91,12 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
         part.CopyTo(text.AsSpan(Slack));
         text.AsSpan(Slack + part.Length, Slack).Fill((byte)' ');
         var words = Words(part.Length);
-        return known.TryTokenise(ref text[0], starts.AsSpan(0, words), ends, tokens);
+        endOfText = isLast ? Slack + part.Length : -1;
+
+        // Texts that were cut anywhere begin with a mark often. Behind a space it would be in one cluster with that, so that what becomes of it here is not remembered.
+        var apart = isFirst && words > 0 && starts[0] == Slack && !stages.BeginsAlone(part) ? 1 : 0;
+        return (apart == 0 || TryTokenise(starts[0], ends[0] - starts[0], isFirst: true, tokens))
+            && known.TryTokenise(ref text[0], starts.AsSpan(apart, words - apart), ends.AsSpan(apart), tokens);
     }
 
     /// <summary>Lists where each word of the part begins and ends; the spaces behind the part end the last.</summary>
@@ -112,14 +119,16 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
         return ended;
     }
 
-    bool INewWords.TryTokenise(int start, int length, TokenSink tokens)
+    bool INewWords.TryTokenise(int start, int length, TokenSink tokens) => TryTokenise(start, length, isFirst: false, tokens);
+
+    private bool TryTokenise(int start, int length, bool isFirst, TokenSink tokens)
     {
         var word = text.AsSpan(start, length);
-        return TrySplit(word, start, tokens) || stages.TryTokeniseWord(word, working, model, tokens);
+        return TrySplit(word, start, isFirst, tokens) || stages.TryTokeniseWord(word, isFirst, start + length == endOfText, working, model, tokens);
     }
 
-    /// <summary>false where the model does not see the word as it is.</summary>
-    private bool TrySplit(ReadOnlySpan<byte> word, int start, TokenSink tokens)
+    /// <summary>false where the word is neither left as it is nor normalised cluster by cluster.</summary>
+    private bool TrySplit(ReadOnlySpan<byte> word, int start, bool isFirst, TokenSink tokens)
     {
         if (unigram is null || stages.Prefix is not { } prefix) { return false; }
 
@@ -129,7 +138,14 @@ internal sealed class FusedWords : IPieceTokeniser, INewWords
         var read = unigram.Read(piece);
         var before = prefix.Length > 0 ? 1 : 0;
         read.FindCodes(before);
-        if (!stages.Keeps(read.Characters[before..], read.Codes[before..]) || !stages.StandsAlone(word)) { return false; }
+        if (!stages.Keeps(read.Characters[before..], read.Codes[before..]) || !stages.StandsAlone(word, isFirst))
+        {
+            clusters ??= new(stages, working);
+            if (!clusters.TryNormalise(piece, read, before, out var normalised)) { return false; }
+
+            unigram.Split(normalised, tokens);
+            return true;
+        }
 
         unigram.SplitRead(piece, tokens);
         return true;

@@ -22,11 +22,14 @@ internal sealed class WordStages
     private const uint InOrder = 1u << 30;
     private const uint Apart = 1u << 20;
     private const uint JoinsNone = 1u << 19;
-    private const uint Begins = 1u << 3;
+    private const uint BeginsKey = 1u << 3;
     private const int ClassAfter = 22;
     private const int ClassBefore = 6;
     private const uint Changed = InOrder | Apart | JoinsNone | (byte.MaxValue << ClassAfter);
     private const uint AllGood = (Kept | InOrder | Apart) >> 16;
+
+    // What is known beside that, of a character alone.
+    private const uint Cluster = 1u << 16;
 
     private const uint ZeroWidthJoiner = 0x200D;
 
@@ -92,15 +95,17 @@ internal sealed class WordStages
     }
 
     /// <summary>Whether a word between separators that comes to Precompiled like this is normalised as if it were alone.</summary>
-    public bool StandsAlone(ReadOnlySpan<byte> word)
+    /// <param name="word">The word.</param>
+    /// <param name="isFirst">Whether there is nothing before it.</param>
+    public bool StandsAlone(ReadOnlySpan<byte> word, bool isFirst) => (isFirst || BeginsAlone(word)) && EndsAlone(word);
+
+    /// <summary>Whether that is so for what is before the word.</summary>
+    public bool BeginsAlone(ReadOnlySpan<byte> word)
     {
         if (precompiled is null || word.IsEmpty) { return true; }
 
         // A cluster of a separator and what joins it is one key of the table, as is a carriage return with the line feed after it.
-        if (word[0] == '\n' || word[^1] == '\r') { return false; }
-
-        return (word[0] < 0x80 || !Characters.Is(Utf8Text.ScalarAt(word, 0, out _), CharacterSets.Extending))
-            && (word[^1] < 0x80 || !Characters.Is(Utf8Text.ScalarBefore(word, word.Length, out _), CharacterSets.Prepended));
+        return word[0] < 0x80 ? word[0] != '\n' : !Characters.Is(Utf8Text.ScalarAt(word, 0, out _), CharacterSets.Extending);
     }
 
     /// <summary>Whether the model sees a word of these characters as it is, after <see cref="Prefix"/>. Where that is not sure the answer is no.</summary>
@@ -109,13 +114,11 @@ internal sealed class WordStages
     [MethodImpl(MethodImplOptions.NoInlining)]
     public bool Keeps(ReadOnlySpan<uint> word, Span<ulong> codes)
     {
-        ref var all = ref MemoryMarshal.GetArrayDataReference(pages);
         var (last, good) = (0u, AllGood);
         codes = codes[..word.Length];
         for (var i = 0; i < word.Length; i++)
         {
-            var page = Volatile.Read(ref Unsafe.Add(ref all, word[i] >> 8)) ?? MakePage(word[i] >> 8);
-            var known = Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(page), (byte)word[i]);
+            var known = Known(word[i]);
             codes[i] = known >> 32;
 
             // Marks that stand in the order of their classes stay where they are. Nothing branches on what differs from character to character.
@@ -125,6 +128,38 @@ internal sealed class WordStages
         }
 
         return good == AllGood;
+    }
+
+    /// <summary>Whether normalisers take the character apart from any before it that stand by themselves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool BeginsCluster(uint scalar) => (Known(scalar) & Cluster) != 0;
+
+    /// <summary>Whether a character by itself stays as it is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsClusterThatStays(uint scalar) => (Known(scalar) & (Cluster | Kept)) == (Cluster | Kept);
+
+    /// <summary>
+    /// Normalises some characters; false where that may go otherwise beside others of which this is true, or if the model does not see what it becomes as it is.
+    /// </summary>
+    public bool TryNormaliseCluster(ReadOnlySpan<byte> cluster, WorkingText working)
+    {
+        working.Begin(cluster, 0, aligned: false);
+        foreach (var normaliser in normalisers)
+        {
+            if (!working.Bytes.IsEmpty && !IsCluster(working.Bytes, normaliser)) { return false; }
+
+            working.Normalise(normaliser);
+        }
+
+        for (var at = 0; at < working.Bytes.Length;)
+        {
+            var scalar = Utf8Text.ScalarAt(working.Bytes, at, out var size);
+            if (scalar == replacement || Characters.IsWhiteSpace(scalar)) { return false; }
+
+            at += size;
+        }
+
+        return true;
     }
 
     /// <summary>Takes a whole text the long way: stage by stage.</summary>
@@ -137,18 +172,23 @@ internal sealed class WordStages
     }
 
     /// <summary>Takes a word between separators the long way; false where it is not to be taken without its neighbours.</summary>
-    public bool TryTokeniseWord(ReadOnlySpan<byte> word, WorkingText working, IPieceTokeniser model, TokenSink tokens)
+    /// <param name="word">The word.</param>
+    /// <param name="isFirst">Whether the text begins with the word.</param>
+    /// <param name="isLast">Whether the text ends with the word.</param>
+    public bool TryTokeniseWord(ReadOnlySpan<byte> word, bool isFirst, bool isLast, WorkingText working, IPieceTokeniser model, TokenSink tokens)
     {
         working.Begin(word, 0, aligned: false);
         foreach (var normaliser in normalisers)
         {
-            if (normaliser == precompiled && !StandsAlone(working.Bytes)) { return false; }
+            if (normaliser == precompiled && !StandsAlone(working.Bytes, isFirst)) { return false; }
 
             working.Normalise(normaliser);
         }
 
         // A word that ends with a space, or vanishes, leaves one where it is the last; one that begins with what stands for a space has another before it elsewhere.
-        if (SpacesAreSeen && (working.Bytes.IsEmpty || working.Bytes[^1] == ' ' || working.Bytes.StartsWith(Prefix))) { return false; }
+        if (SpacesAreSeen && (working.Bytes.IsEmpty ? isLast : working.Bytes[^1] == ' ' || working.Bytes.StartsWith(Prefix))) { return false; }
+
+        if (working.Bytes.IsEmpty) { return true; }
 
         SplitNormalised(working, model, tokens);
         return true;
@@ -156,6 +196,34 @@ internal sealed class WordStages
 
     private static bool IsOfWords(INormaliser normaliser) => normaliser is CharacterNormaliser or UnicodeNormaliser or PrecompiledNormaliser
         || (normaliser is ReplaceNormaliser { Literal: { } literal } && !System.Text.Encoding.UTF8.GetString(literal).EnumerateRunes().Any(each => Characters.IsWhiteSpace((uint)each.Value)));
+
+    /// <summary>Whether neither what is before it nor what is behind it has a part in what becomes of it, where the same is true of both.</summary>
+    private bool IsCluster(ReadOnlySpan<byte> text, INormaliser normaliser)
+    {
+        var first = Utf8Text.ScalarAt(text, 0, out var size);
+        switch (normaliser)
+        {
+            case UnicodeNormaliser unicode:
+                Span<uint> parts = stackalloc uint[UnicodeNormaliser.LongestDecomposition];
+                _ = Characters.Decompose(first, unicode.Compatible, parts);
+                return Characters.CombiningClass(parts[0]) == 0 && !(unicode.Composed && Characters.Is(parts[0], CharacterSets.Joining));
+            case ReplaceNormaliser { Literal: { } literal }:
+                return literal.AsSpan().IndexOf(text[..size]) < 0;
+            case PrecompiledNormaliser:
+                var last = Utf8Text.ScalarBefore(text, text.Length, out _);
+                return StandsAlone(text, isFirst: false) && !PrecompiledNormaliser.IsHangulVowel(first) && !PrecompiledNormaliser.IsHangulTrail(first)
+                    && !PrecompiledNormaliser.IsHangulLead(last) && last != ZeroWidthJoiner;
+            default:
+                return true;
+        }
+    }
+
+    private bool EndsAlone(ReadOnlySpan<byte> word)
+    {
+        if (precompiled is null || word.IsEmpty) { return true; }
+
+        return word[^1] < 0x80 ? word[^1] != '\r' : !Characters.Is(Utf8Text.ScalarBefore(word, word.Length, out _), CharacterSets.Prepended);
+    }
 
     private void SplitNormalised(WorkingText working, IPieceTokeniser model, TokenSink tokens)
     {
@@ -197,6 +265,13 @@ internal sealed class WordStages
         return SpacesAreSeen ? working.Bytes.SequenceEqual(" "u8) : working.Bytes.Length > 0;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ulong Known(uint scalar)
+    {
+        var page = Volatile.Read(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(pages), scalar >> 8)) ?? MakePage(scalar >> 8);
+        return Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(page), (byte)scalar);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private ulong[] MakePage(uint number)
     {
@@ -216,6 +291,11 @@ internal sealed class WordStages
 
         Span<byte> bytes = stackalloc byte[4];
         ReadOnlySpan<byte> character = bytes[..new System.Text.Rune(scalar).EncodeToUtf8(bytes)];
+        return (TryNormaliseCluster(character, working) ? Cluster : 0) | Make(scalar, character, working);
+    }
+
+    private uint Make(uint scalar, ReadOnlySpan<byte> character, WorkingText working)
+    {
         working.Begin(character, 0, aligned: false);
         uint combining = 0;
         foreach (var normaliser in normalisers)
@@ -238,7 +318,7 @@ internal sealed class WordStages
         // Clusters that begin with something rare, or go on after a joiner, are left to the stages.
         if (scalar == ZeroWidthJoiner || Characters.Is(scalar, CharacterSets.Prepended) || PrecompiledNormaliser.IsHangulLead(scalar)) { return Changed; }
 
-        if (precompiled.HasLongerKey(character)) { made |= Begins; }
+        if (precompiled.HasLongerKey(character)) { made |= BeginsKey; }
 
         if (Characters.Is(scalar, CharacterSets.Extending) || PrecompiledNormaliser.IsHangulVowel(scalar) || PrecompiledNormaliser.IsHangulTrail(scalar)) { made &= ~JoinsNone; }
 

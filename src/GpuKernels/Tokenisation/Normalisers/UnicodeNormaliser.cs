@@ -5,7 +5,8 @@ namespace Platform.GpuKernels.Tokenisation.Normalisers;
 /// <summary>NFD, NFC, NFKD and NFKC of Unicode's Annex 15, by the reference's tables and with its alignment.</summary>
 internal sealed class UnicodeNormaliser(bool composed, bool compatible) : INormaliser
 {
-    private const int LongestDecomposition = 18;
+    /// <summary>So many characters are the most that one decomposes to.</summary>
+    public const int LongestDecomposition = 18;
 
     /// <summary>So many marks are put in order one by one; nobody writes more on one letter.</summary>
     private const int FewMarks = 16;

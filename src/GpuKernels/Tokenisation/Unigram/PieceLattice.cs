@@ -203,28 +203,34 @@ internal sealed class PieceLattice(UnigramModel model)
             longest[longStarts[j]] = NoPiece;
         }
 
+        ref var table = ref model.Trie.Table;
+        ref var begin = ref MemoryMarshal.GetArrayDataReference(begun);
         for (var length = Lanes + 1; listed > 0; length++)
         {
             if (longPieces.Length <= found + listed) { Array.Resize(ref longPieces, Math.Max(longPieces.Length * 2, found + listed + 1)); }
 
-            var goOn = 0;
-            for (var j = 0; j < listed; j++)
+            ref var last = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(codes), from + length - 1);
+            ref var piece = ref MemoryMarshal.GetArrayDataReference(longPieces);
+            nuint goOn = 0;
+            for (nuint j = 0; j < (nuint)listed; j++)
             {
-                var (row, node) = begun[j];
-                var start = (int)row / Lanes;
-                var next = PieceTrie.Next(ref model.Trie.Table, node, (uint)codes[from + start + length - 1]);
-                ref readonly var step = ref PieceTrie.At(ref model.Trie.Table, next);
-                if (model.Trie.IdAt(next) != PieceTrie.None)
-                {
-                    longPieces[found] = new(step.Score, next, length, longest[start]);
-                    longest[start] = found++;
-                }
-
-                begun[goOn] = new(row, step.Node);
-                if (step.Node != PieceTrie.Nowhere) { goOn++; }
+                // As above: a piece that is not there is written too, and the next one over it.
+                ref var each = ref Unsafe.Add(ref begin, j);
+                nuint row = each.Row;
+                var next = PieceTrie.Next(ref table, each.Node, (uint)Unsafe.AddByteOffset(ref last, row));
+                ref readonly var step = ref PieceTrie.At(ref table, next);
+                ref var longer = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(longest), row / Lanes);
+                var shorter = longer;
+                Unsafe.Add(ref piece, found) = new(step.Score, next, length, shorter);
+                var isPiece = step.Score > double.NegativeInfinity;
+                longer = isPiece ? found : shorter;
+                found += isPiece ? 1 : 0;
+                var node = step.Node;
+                Unsafe.Add(ref begin, goOn) = new((uint)row, node);
+                goOn += OneIfAny(node);
             }
 
-            listed = goOn;
+            listed = (int)goOn;
         }
 
         longStarts[starts] = Window;
@@ -232,74 +238,65 @@ internal sealed class PieceLattice(UnigramModel model)
     }
 
     /// <summary>Of the ways to each place takes the one with the highest sum; of those that score the same the one whose last piece begins earliest.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Add(int first, int count, int longOnes, ref Ways ways)
     {
-        ref var step = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(steps), first);
-        var from = 0;
-        for (var j = 0; j <= longOnes; j++)
-        {
-            var to = Math.Min(longStarts[j], count);
-            AddRows(from, to, ref step, ref ways);
-            if (to < count) { AddLong(to, ways.Here); }
-
-            from = to;
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private void AddRows(int from, int to, ref Step step, ref Ways ways)
-    {
-        ref var score = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(scores), from * Lanes);
-        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), (from + Lanes) * Lanes);
-        ref var longStep = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(longSteps), from + 1);
-        step = ref Unsafe.Add(ref step, from + 1);
+        ref var score = ref MemoryMarshal.GetArrayDataReference(scores);
+        ref var place = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(places), Lanes * Lanes);
+        ref var longStep = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(longSteps), 1);
+        ref var step = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(steps), first + 1);
         var (here, low, high, next, better) = (ways.Here, ways.Low, ways.High, ways.Low.ToScalar(), ways.Better);
         var last = Vector256.Create(0L, 0, 0, -1).AsDouble();
-        for (var left = to - from; left > 0; left--)
+        var (at, reach) = (0, longReach);
+        for (var j = 0; j <= longOnes; j++)
         {
-            var all = Vector256.Create(here);
-            var lowSums = all + Vector256.LoadUnsafe(ref score);
-            var highSums = all + Vector256.LoadUnsafe(ref score, 4);
+            var start = Math.Min(longStarts[j], count);
+            for (; at < start; at++)
+            {
+                var all = Vector256.Create(here);
+                var lowSums = all + Vector256.LoadUnsafe(ref score);
+                var highSums = all + Vector256.LoadUnsafe(ref score, 4);
 
-            // The next place's sum is made apart too, for the sake of time: all others wait for it.
-            here = double.MaxNative(next, here + score);
-            score = ref Unsafe.Add(ref score, Lanes);
-            var bits = Vector256.GreaterThan(lowSums, low).ExtractMostSignificantBits() | (Vector256.GreaterThan(highSums, high).ExtractMostSignificantBits() << 4);
-            low = Vector256.MaxNative(low, lowSums);
-            high = Vector256.MaxNative(high, highSums);
-            next = low.GetElement(1);
+                // The next place's sum is made apart too, for the sake of time: all others wait for it.
+                here = double.MaxNative(next, here + score);
+                score = ref Unsafe.Add(ref score, Lanes);
+                var bits = Vector256.GreaterThan(lowSums, low).ExtractMostSignificantBits() | (Vector256.GreaterThan(highSums, high).ExtractMostSignificantBits() << 4);
+                low = Vector256.MaxNative(low, lowSums);
+                high = Vector256.MaxNative(high, highSums);
+                next = low.GetElement(1);
 
-            // By one place on.
-            low = Vector256.Shuffle(low, Vector256.Create(1L, 2, 3, 0));
-            high = Vector256.Shuffle(high, Vector256.Create(1L, 2, 3, 0));
-            low = Vector256.ConditionalSelect(last, high, low);
-            high = Vector256.ConditionalSelect(last, Vector256.Create(Unsafe.Add(ref longStep, Lanes).Score), high);
+                // By one place on.
+                low = Vector256.Shuffle(low, Vector256.Create(1L, 2, 3, 0));
+                high = Vector256.Shuffle(high, Vector256.Create(1L, 2, 3, 0));
+                low = Vector256.ConditionalSelect(last, high, low);
+                high = Vector256.ConditionalSelect(last, Vector256.Create(Unsafe.Add(ref longStep, Lanes).Score), high);
 
-            // Of the pieces that reach the next place the last that was better than those before it.
-            better = (better >> 8) | ((ulong)bits << 56);
-            var zeros = (nint)BitOperations.LeadingZeroCount(better & LanesToEnd) >> 3;
-            step = new(Unsafe.Add(ref place, zeros - (zeros * Lanes)), (int)zeros + 1);
-            if (zeros == Lanes) { step = new(longStep.Place, longStep.Length); }
+                // Of the pieces that reach the next place the last that was better than those before it; a listed one where no other was. Which it is is hard to foretell too.
+                better = (better >> 8) | ((ulong)bits << 56);
+                var zeros = (nint)BitOperations.LeadingZeroCount(better & LanesToEnd) >> 3;
+                var ofRow = new Step(Unsafe.Add(ref place, zeros - (zeros * Lanes)), (int)zeros + 1).Bits;
+                step = new(ofRow ^ ((ofRow ^ longStep.Last.Bits) & (0 - ((ulong)zeros / Lanes))));
 
-            step = ref Unsafe.Add(ref step, 1);
-            place = ref Unsafe.Add(ref place, Lanes);
-            longStep = ref Unsafe.Add(ref longStep, 1);
+                step = ref Unsafe.Add(ref step, 1);
+                place = ref Unsafe.Add(ref place, Lanes);
+                longStep = ref Unsafe.Add(ref longStep, 1);
+            }
+
+            if (at == count) { break; }
+
+            // The listed pieces that begin here are offered to where they end.
+            for (var each = longest[at]; each != NoPiece; each = longPieces[each].Shorter)
+            {
+                ref readonly var piece = ref longPieces[each];
+                ref var end = ref Unsafe.Add(ref longStep, piece.Length - 1);
+                if (here + piece.Score > end.Score) { end = new(here + piece.Score, new(piece.Place, piece.Length)); }
+
+                reach = Math.Max(reach, at + piece.Length + 1);
+            }
         }
 
+        longReach = reach;
         ways = new(here, low, high, better);
-    }
-
-    /// <summary>Offers the listed pieces that begin at a place to where they end.</summary>
-    private void AddLong(int start, double here)
-    {
-        for (var each = longest[start]; each != NoPiece; each = longPieces[each].Shorter)
-        {
-            ref readonly var piece = ref longPieces[each];
-            ref var end = ref longSteps[start + piece.Length];
-            if (here + piece.Score > end.Score) { end = new(here + piece.Score, piece.Place, piece.Length); }
-
-            longReach = Math.Max(longReach, start + piece.Length + 1);
-        }
     }
 
     /// <summary>Goes on by a window.</summary>
@@ -311,8 +308,18 @@ internal sealed class PieceLattice(UnigramModel model)
         longReach = kept;
     }
 
-    /// <summary>The last piece of a way: where its step is in the trie, and how many characters it has.</summary>
-    public readonly record struct Step(uint Place, int Length);
+    /// <summary>The last piece of a way: where its step is in the trie, and above that how many characters it has.</summary>
+    public readonly record struct Step(ulong Bits)
+    {
+        public Step(uint place, int length)
+            : this(place | ((ulong)(uint)length << 32))
+        {
+        }
+
+        public uint Place => (uint)Bits;
+
+        public int Length => (int)(Bits >> 32);
+    }
 
     /// <summary>The row of where a piece begins, and the node that its characters have come to.</summary>
     private readonly record struct Begun(uint Row, uint Node);
@@ -320,9 +327,9 @@ internal sealed class PieceLattice(UnigramModel model)
     /// <summary>A piece of more characters than a row has lanes, and the next shorter that begins at the same place.</summary>
     private readonly record struct LongPiece(double Score, uint Place, int Length, int Shorter);
 
-    private readonly record struct LongStep(double Score, uint Place, int Length)
+    private readonly record struct LongStep(double Score, Step Last)
     {
-        public static LongStep None => new(double.NegativeInfinity, PieceTrie.Nowhere, 0);
+        public static LongStep None => new(double.NegativeInfinity, new(PieceTrie.Nowhere, 0));
     }
 
     /// <summary>The best sum at a place, and of ways to the places behind it over pieces that begin before it.</summary>

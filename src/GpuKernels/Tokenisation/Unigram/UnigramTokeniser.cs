@@ -99,9 +99,9 @@ internal sealed class UnigramTokeniser(UnigramModel model) : IPieceTokeniser
         for (nint end = lattice.Length; end > 0;)
         {
             // A way has no more pieces than the text has bytes, for which there is room.
-            var (place, length) = Unsafe.Add(ref Unsafe.AsRef(in last), end);
-            var id = trie.IdAt(place);
-            var start = (int)end - length;
+            var step = Unsafe.Add(ref Unsafe.AsRef(in last), end);
+            var id = trie.IdAt(step.Place);
+            var start = (int)end - step.Length;
             if (id != unknown || (model.ByteIds is null && !IsUnknown(start)))
             {
                 // An unknown character alone is the unknown piece, whether there is a piece of it or not.
