@@ -175,7 +175,7 @@ internal sealed record BytePairTable(uint[] Slots, uint[] Seeds, ulong[] Multipl
     private static ulong[] PairsOf(MergeTable merges, ulong multiplier)
     {
         // One of four on an average: few of them are full.
-        var all = merges.InOrder().ToList();
+        var all = merges.InOrder();
         var pairs = new ulong[Four * BitOperations.RoundUpToPowerOf2((uint)Math.Max(2, all.Count))];
         pairs.AsSpan().Fill(ulong.MaxValue);
         foreach (var (left, right, _) in all)

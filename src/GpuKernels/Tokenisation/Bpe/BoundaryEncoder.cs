@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
 /// <summary>
-/// Byte-level BPE of a piece from left to right, without merging. Used by one thread at a time.
+/// BPE of a piece from left to right, without merging. Used by one thread at a time.
 /// </summary>
 /// <remarks>
 /// Tokens are the encoding of their bytes if and only if each two neighbours are the encoding of theirs: the first merge across a place where two tokens meet
@@ -13,9 +13,9 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// given up once at most (H. van Antwerpen, A. Neubeck, "So many tokens, so little time", GitHub's blog, 2024).
 /// </remarks>
 /// <param name="splits">The tokens.</param>
-/// <param name="byteIds">The tokens of the 256 bytes.</param>
+/// <param name="begin">What merging begins with.</param>
 /// <param name="merger">Of the same merges; it is used only where they are not in order.</param>
-internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMerger merger)
+internal sealed class BoundaryEncoder(TokenSplits splits, BaseTokens begin, PairMerger merger)
 {
     /// <summary>512 KiB: pairs that come again in a text are nearly all found, also those of Chinese, which are many.</summary>
     private const int MemoBits = 17;
@@ -35,7 +35,7 @@ internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMer
 
     /// <summary>Writes the tokens of the <paramref name="count"/> bytes (at least one) at <paramref name="text"/>.</summary>
     /// <param name="tokens">Room for as many as there are bytes.</param>
-    /// <returns>How many there are; 0 where it would take too long.</returns>
+    /// <returns>How many there are; 0 where it would take too long, or a character is no token.</returns>
     public int Encode(ref byte text, int count, Span<int> tokens)
     {
         var steps = StepsAtLeast + ((long)count * StepsPerByte);
@@ -46,6 +46,12 @@ internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMer
         var token = splits.Trie.Longest(ref text, 0, count, out var end, out var looked);
         while (true)
         {
+            if (token == TokenTrie.None || --steps < 0)
+            {
+                made = 0;
+                break;
+            }
+
             if ((closedPlaces == 0 || !IsClosed(end)) && (last == TokenTrie.None || Meet(last, token, ref steps)))
             {
                 tokens[made++] = token;
@@ -69,12 +75,6 @@ internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMer
                 made--;
                 at -= splits.Length(token);
                 last = made == 0 ? TokenTrie.None : tokens[made - 1];
-            }
-
-            if (--steps < 0)
-            {
-                made = 0;
-                break;
             }
         }
 
@@ -126,9 +126,8 @@ internal sealed class BoundaryEncoder(TokenSplits splits, int[] byteIds, PairMer
         var second = splits.Text(right);
         steps = first.Length + second.Length;
         var symbols = merger.Begin(steps);
-        for (var i = 0; i < first.Length; i++) { symbols[i] = byteIds[first[i]]; }
-        for (var i = 0; i < second.Length; i++) { symbols[first.Length + i] = byteIds[second[i]]; }
-
-        return merger.Merge(steps) == 2 && symbols[0] == left && symbols[1] == right;
+        var count = begin.Spell(first, symbols);
+        count += begin.Spell(second, symbols[count..]);
+        return merger.Merge(count) == 2 && symbols[0] == left && symbols[1] == right;
     }
 }

@@ -57,7 +57,8 @@ internal sealed class BpeModel : ITokenModel
         if (options.Unknown is { } token && !vocabulary.TryGetId(token, out _)) { throw StageOptions.Wrong($"{model.Place}.unk_token", $"'{Encoding.UTF8.GetString(token)}' is not in the vocabulary"); }
 
         var cuts = CertainCuts.TryMake(options, options.ByteFallback && Array.TrueForAll(CharacterPairTokeniser.BytesOf(vocabulary), id => id >= 0));
-        return new(vocabulary, null, cuts, () => new CharacterPairTokeniser(options, cuts));
+        var splits = cuts is null ? null : TokenSplits.Find(cuts.Characters, options.Merges);
+        return new(vocabulary, null, cuts, () => new CharacterPairTokeniser(options, cuts, splits));
     }
 
     public bool TryGetId(ReadOnlySpan<byte> token, out int id) => vocabulary.TryGetId(token, out id);

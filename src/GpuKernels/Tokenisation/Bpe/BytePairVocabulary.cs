@@ -24,15 +24,8 @@ internal sealed class BytePairVocabulary
     /// <param name="wholePieces">See <see cref="WholePieces"/>.</param>
     public static BytePairVocabulary Make(int[] byteIds, MergeTable merges, PieceTable? wholePieces = null)
     {
-        var splits = TokenSplits.TryMake(byteIds, merges);
-        if (splits is null && Spell(byteIds, merges) is { } tokens)
-        {
-            // Files that were made from tiktoken's (Llama 3, gpt-oss, Mistral NeMo) list of each token every pair that spells it, before tokens that such a pair is made of.
-            merges = Reached(byteIds, tokens, merges.Merged.Length, (token, left, right) => merges.Rank(left, right) is var rank and not MergeTable.NoRank && merges.Becomes(rank) == token ? rank : MergeTable.NoRank);
-            splits = TokenSplits.TryMake(byteIds, merges) ?? TokenSplits.TryMakeOutOfOrder(byteIds, merges, tokens);
-        }
-
-        return new(byteIds, merges)
+        var splits = TokenSplits.Find(new(byteIds), merges);
+        return new(byteIds, splits?.Merges ?? merges)
         {
             WholePieces = wholePieces,
             Splits = splits,
@@ -53,65 +46,7 @@ internal sealed class BytePairVocabulary
         }
 
         byte[]?[] spelled = [.. Enumerable.Range(0, tokens.IdLimit).Select(id => tokens.BytesOf(id).ToArray())];
-        return Make(byteIds, Reached(byteIds, spelled, spelled.Length, (token, _, _) => token), tokens);
-    }
-
-    /// <summary>The merges that a text can come to.</summary>
-    /// <param name="tokens">Their bytes, by id; null or empty: none.</param>
-    /// <param name="ranks">One more than the highest rank.</param>
-    /// <param name="rankOf">Of a token and the pair that it would be made of; <see cref="MergeTable.NoRank"/>: it is not made of this one.</param>
-    /// <remarks>
-    /// A token has only one pair that can ever merge to it: inside the token the order of merges does not depend on what stands around it, so that its
-    /// last step is the pair that merging its own bytes alone arrives at. A token where these do not end in a pair comes of a whole piece only.
-    /// </remarks>
-    private static MergeTable Reached(int[] byteIds, byte[]?[] tokens, int ranks, Func<int, int, int, int> rankOf)
-    {
-        // Shorter ones first: merging the bytes of a token meets only tokens that are shorter.
-        int[] ids = [.. Enumerable.Range(0, tokens.Length).Where(id => tokens[id] is { Length: > 1 })];
-        Array.Sort(Array.ConvertAll(ids, id => tokens[id]!.Length), ids);
-        var merges = new MergeTable(ranks);
-        var merger = new PairMerger(merges);
-        foreach (var id in ids)
-        {
-            var token = tokens[id]!;
-            var symbols = merger.Begin(token.Length);
-            for (var i = 0; i < token.Length; i++) { symbols[i] = byteIds[token[i]]; }
-
-            if (merger.Merge(token.Length) == 2 && rankOf(id, symbols[0], symbols[1]) is var rank and not MergeTable.NoRank) { merges.Add(symbols[0], symbols[1], rank, becomes: id); }
-        }
-
-        return merges;
-    }
-
-    /// <summary>The bytes of all tokens that the merges spell, by id; null where they are too many.</summary>
-    private static byte[]?[]? Spell(int[] byteIds, MergeTable merges)
-    {
-        var all = merges.InOrder().ToList();
-        var parts = all.SelectMany(merge => (IEnumerable<(int Part, (int, int, int) Merge)>)[(merge.Left, merge), (merge.Right, merge)]).ToLookup(one => one.Part, one => one.Merge);
-        var tokens = new byte[]?[Math.Max(byteIds.Max(), all.Count == 0 ? 0 : all.Max(merge => Math.Max(merge.Becomes, Math.Max(merge.Left, merge.Right)))) + 1];
-        var spelled = new Queue<int>();
-        for (var value = 0; value < byteIds.Length; value++)
-        {
-            tokens[byteIds[value]] = [(byte)value];
-            spelled.Enqueue(byteIds[value]);
-        }
-
-        var bytes = 0;
-        while (spelled.TryDequeue(out var part))
-        {
-            foreach (var (left, right, becomes) in parts[part])
-            {
-                if (tokens[becomes] is not null || tokens[left] is not { } first || tokens[right] is not { } second) { continue; }
-
-                bytes += first.Length + second.Length;
-                if (bytes > TokenSplits.MostBytes) { return null; }
-
-                tokens[becomes] = [.. first, .. second];
-                spelled.Enqueue(becomes);
-            }
-        }
-
-        return tokens;
+        return Make(byteIds, TokenSplits.Reached(new(byteIds), spelled, spelled.Length, (token, _, _) => token), tokens);
     }
 
     private static PieceTable? Unmade(PieceTable pieces, TokenSplits splits)

@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Platform.GpuKernels.Tokenisation.Unicode;
 
 namespace Platform.GpuKernels.Tokenisation.Bpe;
 
@@ -14,9 +13,6 @@ internal sealed class CertainCuts
     /// <summary>Bits for each pair that meets in a merge: one in sixteen other pairs is taken for one of them, and not cut.</summary>
     private const int BitsPerPair = 16;
 
-    /// <summary>Of a character that is no token.</summary>
-    public const int NoSymbol = -1;
-
     private const int AsciiPairs = 128 * 128;
     private const int BitsOfWord = 64;
 
@@ -25,18 +21,19 @@ internal sealed class CertainCuts
     private readonly ulong[] meet;
     private readonly int shift;
 
-    private readonly CharacterMap<int> symbols;
-
     // Whether a character that is no token may be merged with, or is joined to others like it.
     private readonly bool onlyTokens;
 
-    private CertainCuts(int pairs, CharacterMap<int> symbols, bool onlyTokens)
+    private CertainCuts(int pairs, BaseTokens characters, bool onlyTokens)
     {
         var bits = Math.Max(6, BitOperations.Log2((uint)Math.Max(1, pairs * BitsPerPair)) + 1);
         meet = new ulong[1 << (bits - 6)];
         shift = 64 - bits;
-        (this.symbols, this.onlyTokens) = (symbols, onlyTokens);
+        (Characters, this.onlyTokens) = (characters, onlyTokens);
     }
+
+    /// <summary>Those that are tokens.</summary>
+    public BaseTokens Characters { get; }
 
     /// <param name="options">Of a model over characters.</param>
     /// <param name="allBytes">Whether each character that is no token becomes the tokens of its bytes.</param>
@@ -48,11 +45,9 @@ internal sealed class CertainCuts
         var spelled = new Dictionary<int, byte[]>();
         foreach (var (token, id) in options.Vocabulary.Entries) { spelled[id] = token; }
 
-        var merges = options.Merges.InOrder().ToList();
-        var onlyTokens = !allBytes || merges.Exists(merge => IsByte(spelled[merge.Left]) || IsByte(spelled[merge.Right]));
-        var single = spelled.Where(token => token.Value.Length > 0 && Utf8Text.SizeAt(token.Value, 0) == token.Value.Length);
-        var symbols = new CharacterMap<int>(single.Select(token => KeyValuePair.Create(Utf8Text.ScalarAt(token.Value, 0, out _), token.Key)), NoSymbol);
-        var cuts = new CertainCuts(merges.Count, symbols, onlyTokens);
+        var merges = options.Merges.InOrder();
+        var onlyTokens = !allBytes || merges.Any(merge => IsByte(spelled[merge.Left]) || IsByte(spelled[merge.Right]));
+        var cuts = new CertainCuts(merges.Count, new(options.Vocabulary.Entries), onlyTokens);
         foreach (var (left, right, _) in merges)
         {
             if (spelled[left].Length == 0 || spelled[right].Length == 0) { return null; }
@@ -65,12 +60,9 @@ internal sealed class CertainCuts
         return cuts;
     }
 
-    /// <summary>The token of a character by itself.</summary>
-    public int SymbolOf(uint scalar) => symbols[scalar];
-
     /// <summary>Whether there is such a place between two characters.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool AreApart(uint before, uint after) => !Meet(before, after) && (!onlyTokens || (symbols[before] >= 0 && symbols[after] >= 0));
+    public bool AreApart(uint before, uint after) => !Meet(before, after) && (!onlyTokens || (Characters.OfCharacter(before) != BaseTokens.None && Characters.OfCharacter(after) != BaseTokens.None));
 
     /// <summary>The first such place behind <paramref name="start"/>, or the text's end.</summary>
     /// <param name="text">Valid UTF-8, not at its end.</param>

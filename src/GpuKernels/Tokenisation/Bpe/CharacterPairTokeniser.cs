@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -14,6 +15,7 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
     private readonly BpeOptions options;
     private readonly CertainCuts? cuts;
     private readonly PairMerger merger;
+    private readonly BoundaryEncoder? boundaries;
     private readonly PieceCache cache = new();
     private readonly int[]? fallback;
     private readonly int unknown = NotInVocabulary;
@@ -21,10 +23,14 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
     private readonly int[] alone = new int[1];
     private int[] lengths = [];
 
-    public CharacterPairTokeniser(BpeOptions options, CertainCuts? cuts)
+    /// <param name="options">The model.</param>
+    /// <param name="cuts">See <see cref="BpeModel.Cuts"/>.</param>
+    /// <param name="splits">What pieces between these are encoded by without merging; null where they have to be merged.</param>
+    public CharacterPairTokeniser(BpeOptions options, CertainCuts? cuts, TokenSplits? splits)
     {
         (this.options, this.cuts) = (options, cuts);
         merger = new(options.Merges);
+        boundaries = cuts is null || splits is null ? null : new(splits, cuts.Characters, new(splits.Merges));
         spelled = new byte[options.Prefix.Length + 4 + options.Suffix.Length];
         if (options.Unknown is { } token && options.Vocabulary.TryGetId(token, out var id)) { unknown = id; }
 
@@ -84,7 +90,9 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
             return alone;
         }
 
-        var count = merger.Merge(Begin(part));
+        var count = boundaries?.Encode(ref Unsafe.Add(ref first, start), part.Length, merger.Begin(part.Length)) ?? 0;
+        if (count == 0) { count = merger.Merge(Begin(part)); }
+
         var made = merger.Symbols[..count];
         cache.Add(ref first, start, part.Length, piece.Length, made);
         return made;
@@ -102,7 +110,7 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
         var (count, waiting, waitingLength) = (0, false, 0);
         for (var at = 0; at < piece.Length;)
         {
-            if (cuts is not null && !waiting && cuts.SymbolOf(Utf8Text.ScalarAt(piece, at, out var bytes)) is var symbol and not CertainCuts.NoSymbol)
+            if (cuts is not null && !waiting && cuts.Characters.OfCharacter(Utf8Text.ScalarAt(piece, at, out var bytes)) is var symbol and not BaseTokens.None)
             {
                 Put(symbol, bytes, symbols, ref count);
                 at += bytes;

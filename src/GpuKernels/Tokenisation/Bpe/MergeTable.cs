@@ -59,10 +59,23 @@ internal sealed class MergeTable
     public ulong Multiplier => multiplier;
 
     /// <summary>The merges in the order of their ranks.</summary>
-    public IEnumerable<(int Left, int Right, int Becomes)> InOrder() => slots.Where(slot => slot != Empty).OrderBy(RankOf).Select(slot => (
-        (int)(slot >> (RankBits + SymbolBits)),
-        (int)(slot >> RankBits) & ((1 << SymbolBits) - 1),
-        merged[RankOf(slot)]));
+    public IReadOnlyList<(int Left, int Right, int Becomes)> InOrder()
+    {
+        var byRank = new ulong[merged.Length];
+        byRank.AsSpan().Fill(Empty);
+        foreach (var slot in slots)
+        {
+            if (slot != Empty) { byRank[RankOf(slot)] = slot; }
+        }
+
+        var merges = new List<(int Left, int Right, int Becomes)>(byRank.Length);
+        foreach (var slot in byRank)
+        {
+            if (slot != Empty) { merges.Add(((int)(slot >> (RankBits + SymbolBits)), (int)(slot >> RankBits) & ((1 << SymbolBits) - 1), merged[RankOf(slot)])); }
+        }
+
+        return merges;
+    }
 
     /// <summary>Adds a merge; one with the same pair gives way.</summary>
     public void Add(int left, int right, int rank, int becomes)

@@ -12,10 +12,11 @@ internal sealed class TokenSplits
     /// <summary>See <see cref="NeverMerge"/>: tokens of a few characters have fewer.</summary>
     private const int MostPairs = 64;
 
-    /// <summary>The rank of a single byte, lower than those of all merges.</summary>
-    private const int Byte = -1;
+    /// <summary>See <see cref="Spell"/>: in what is in use it takes five at most.</summary>
+    private const int MostPasses = 64;
 
-    private readonly MergeTable merges;
+    /// <summary>The rank of what merging begins with, lower than those of all merges.</summary>
+    private const int Base = -1;
 
     // For each token the rank of the merge that makes it, above its left part in the one and its right part in the other.
     private readonly long[] lefts;
@@ -26,40 +27,53 @@ internal sealed class TokenSplits
 
     private TokenSplits(MergeTable merges, int tokens)
     {
-        this.merges = merges;
+        Merges = merges;
         lefts = new long[tokens];
         rights = new long[tokens];
         lengths = new int[tokens];
         shorter = new int[tokens];
     }
 
+    /// <summary>Those that a text can come to.</summary>
+    public MergeTable Merges { get; }
+
     /// <summary>Of the tokens that can be made.</summary>
     public TokenTrie Trie { get; private set; } = null!;
 
-    /// <param name="byteIds">The tokens of the 256 bytes, all different.</param>
+    /// <param name="begin">What merging begins with, all different.</param>
+    /// <param name="merges">What they merge to.</param>
+    /// <returns>null where pieces have to be merged.</returns>
+    public static TokenSplits? Find(BaseTokens begin, MergeTable merges)
+    {
+        // Files that were made from tiktoken's or SentencePiece's list of each token every pair that spells it, before tokens that such a pair is made of.
+        var ordered = merges.InOrder();
+        if (ordered.DistinctBy(merge => merge.Becomes).Count() == ordered.Count && TryMake(begin, merges) is { } splits) { return splits; }
+
+        if (Spell(begin, ordered) is not { } tokens) { return null; }
+
+        var reached = Reached(begin, tokens, merges.Merged.Length, (token, left, right) => merges.Rank(left, right) is var rank and not MergeTable.NoRank && merges.Becomes(rank) == token ? rank : MergeTable.NoRank);
+        return TryMake(begin, reached) ?? TryMakeOutOfOrder(begin, reached, tokens);
+    }
+
+    /// <param name="begin">What merging begins with, all different.</param>
     /// <param name="merges">What they merge to.</param>
     /// <returns>null where a token is merged later than one that it is part of, which no trained vocabulary has, or the tokens are too many bytes.</returns>
     /// <remarks>
     /// Within a token the order of merges does not depend on what stands around it: a pair that is not what the merging of its own bytes arrives at never
     /// comes to be, nor does what only such pairs make. So a token has one pair at most, and no other tokens need to be looked for.
     /// </remarks>
-    public static TokenSplits? TryMake(ReadOnlySpan<int> byteIds, MergeTable merges)
+    public static TokenSplits? TryMake(BaseTokens begin, MergeTable merges)
     {
-        var ordered = merges.InOrder().ToList();
-        var highest = 0;
-        foreach (var (left, right, becomes) in ordered) { highest = Math.Max(highest, Math.Max(becomes, Math.Max(left, right))); }
-
-        foreach (var id in byteIds) { highest = Math.Max(highest, id); }
-
-        var tokens = new byte[]?[highest + 1];
+        var ordered = merges.InOrder();
+        var tokens = new byte[]?[Highest(begin, ordered) + 1];
         var splits = new TokenSplits(merges, tokens.Length);
         var bytes = 0;
-        for (var value = 0; value < byteIds.Length; value++)
+        foreach (var (id, text) in begin.All)
         {
-            if (tokens[byteIds[value]] is not null) { return null; }
+            if (tokens[id] is not null) { return null; }
 
-            tokens[byteIds[value]] = [(byte)value];
-            splits.Set(byteIds[value], 0, 0, Byte, 1);
+            tokens[id] = text;
+            splits.Set(id, 0, 0, Base, text.Length);
         }
 
         var unmade = new List<(int Left, int Right)>();
@@ -87,18 +101,82 @@ internal sealed class TokenSplits
     }
 
     /// <summary>The same where a token may be merged later than one that it is part of, or later than its rank says.</summary>
-    /// <param name="byteIds">The tokens of the 256 bytes, all different.</param>
+    /// <param name="begin">What merging begins with, all different.</param>
     /// <param name="merges">Those that a text can come to, one for each token.</param>
-    /// <param name="tokens">The bytes of those that they make, by id, and of the single bytes.</param>
+    /// <param name="tokens">The bytes of those that they make, by id, and of those that they begin with.</param>
     /// <returns>null where they are too many bytes.</returns>
-    public static TokenSplits? TryMakeOutOfOrder(ReadOnlySpan<int> byteIds, MergeTable merges, byte[]?[] tokens)
+    public static TokenSplits? TryMakeOutOfOrder(BaseTokens begin, MergeTable merges, byte[]?[] tokens)
     {
         var splits = new TokenSplits(merges, tokens.Length) { texts = new byte[]?[tokens.Length] };
-        foreach (var id in byteIds) { splits.Set(id, 0, 0, Byte, 1); }
+        foreach (var (id, text) in begin.All) { splits.Set(id, 0, 0, Base, text.Length); }
         foreach (var (left, right, becomes) in merges.InOrder()) { splits.Set(becomes, left, right, merges.Rank(left, right), tokens[becomes]!.Length); }
         for (var id = 0; id < tokens.Length; id++) { splits.texts[id] = splits.IsMade(id) ? tokens[id] : null; }
 
         return splits.TryFind(splits.texts) ? splits : null;
+    }
+
+    /// <summary>The merges that a text can come to.</summary>
+    /// <param name="tokens">Their bytes, by id; null or empty: none.</param>
+    /// <param name="ranks">One more than the highest rank.</param>
+    /// <param name="rankOf">Of a token and the pair that it would be made of; <see cref="MergeTable.NoRank"/>: it is not made of this one.</param>
+    /// <remarks>
+    /// A token has only one pair that can ever merge to it: inside the token the order of merges does not depend on what stands around it, so that its
+    /// last step is the pair that merging its own bytes alone arrives at. A token where these do not end in a pair comes of a whole piece only.
+    /// </remarks>
+    public static MergeTable Reached(BaseTokens begin, byte[]?[] tokens, int ranks, Func<int, int, int, int> rankOf)
+    {
+        // Shorter ones first: merging the bytes of a token meets only tokens that are shorter.
+        int[] ids = [.. Enumerable.Range(0, tokens.Length).Where(id => tokens[id] is { Length: > 1 })];
+        Array.Sort(Array.ConvertAll(ids, id => tokens[id]!.Length), ids);
+        var merges = new MergeTable(ranks);
+        var merger = new PairMerger(merges);
+        foreach (var id in ids)
+        {
+            var token = tokens[id]!;
+            var symbols = merger.Begin(token.Length);
+            if (merger.Merge(begin.Spell(token, symbols)) == 2 && rankOf(id, symbols[0], symbols[1]) is var rank and not MergeTable.NoRank) { merges.Add(symbols[0], symbols[1], rank, becomes: id); }
+        }
+
+        return merges;
+    }
+
+    /// <summary>The bytes of all tokens that the merges spell, by id; null where they are too many, or most merges stand before those of their parts.</summary>
+    private static byte[]?[]? Spell(BaseTokens begin, IReadOnlyList<(int Left, int Right, int Becomes)> ordered)
+    {
+        var tokens = new byte[]?[Highest(begin, ordered) + 1];
+        foreach (var (id, text) in begin.All) { tokens[id] = text; }
+
+        // A pass finds all tokens whose parts stand before them.
+        var bytes = 0;
+        for (var (pass, found) = (0, true); found; pass++)
+        {
+            if (pass == MostPasses) { return null; }
+
+            found = false;
+            foreach (var (left, right, becomes) in ordered)
+            {
+                if (tokens[becomes] is not null || tokens[left] is not { } first || tokens[right] is not { } second) { continue; }
+
+                bytes += first.Length + second.Length;
+                if (bytes > MostBytes) { return null; }
+
+                tokens[becomes] = [.. first, .. second];
+                found = true;
+            }
+        }
+
+        return tokens;
+    }
+
+    /// <summary>The highest id.</summary>
+    private static int Highest(BaseTokens begin, IReadOnlyList<(int Left, int Right, int Becomes)> merges)
+    {
+        var highest = 0;
+        foreach (var (id, _) in begin.All) { highest = Math.Max(highest, id); }
+
+        foreach (var (left, right, becomes) in merges) { highest = Math.Max(highest, Math.Max(becomes, Math.Max(left, right))); }
+
+        return highest;
     }
 
     /// <summary>Makes the trie, and finds each token's next shorter one.</summary>
@@ -124,7 +202,7 @@ internal sealed class TokenSplits
     /// <summary>In bytes.</summary>
     public int Length(int token) => lengths[token];
 
-    /// <summary>The longest other token that this one begins with; <see cref="TokenTrie.None"/> for a byte.</summary>
+    /// <summary>The longest other token that this one begins with; <see cref="TokenTrie.None"/> where there is none.</summary>
     public int Shorter(int token) => shorter[token];
 
     /// <summary>Whether the token is one that merging makes.</summary>
@@ -143,7 +221,7 @@ internal sealed class TokenSplits
     {
         for (steps = 1; ; steps++)
         {
-            if (merges.Rank(left, right) < limit) { return false; }
+            if (Merges.Rank(left, right) < limit) { return false; }
 
             var (first, second) = (rights[left], lefts[right]);
             if (first >> 32 > second >> 32) { (limit, left) = ((int)(first >> 32), (int)first); }
@@ -164,7 +242,7 @@ internal sealed class TokenSplits
             for (var second = right; ; second = (int)lefts[second])
             {
                 pairs++;
-                if (pairs > MostPairs || merges.Rank(first, second) != MergeTable.NoRank) { return false; }
+                if (pairs > MostPairs || Merges.Rank(first, second) != MergeTable.NoRank) { return false; }
 
                 if (lefts[second] < 0) { break; }
             }

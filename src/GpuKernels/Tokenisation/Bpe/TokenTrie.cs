@@ -26,12 +26,13 @@ internal sealed class TokenTrie
 
     private TokenTrie(ulong[] cells, Start[] starts) => (this.cells, this.starts) = (cells, starts);
 
-    /// <param name="tokens">By id, all different; null where an id has no token. Each of the 256 bytes is one of them.</param>
+    /// <param name="tokens">By id, all different; null where an id has no token.</param>
     /// <returns>null where the tokens' bytes are so scattered that the table would be mostly empty.</returns>
     public static TokenTrie? TryMake(IReadOnlyList<byte[]?> tokens) => new Builder(tokens).TryMake();
 
     /// <param name="text">What begins at <paramref name="start"/> and ends at <paramref name="end"/>, at least one byte.</param>
     /// <param name="looked">Where the last byte stands that was looked at.</param>
+    /// <returns>The token, or <see cref="None"/>.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Longest(ref byte text, int start, int end, out int tokenEnd, out int looked)
     {
@@ -62,7 +63,7 @@ internal sealed class TokenTrie
     }
 
     /// <summary>
-    /// The longest token of the first one or two bytes, and where the children of the node behind two are; 0 where it has none.
+    /// The longest token of the first one or two bytes, or <see cref="None"/>, and where the children of the node behind two are; 0 where it has none.
     /// </summary>
     private struct Start
     {
@@ -101,13 +102,15 @@ internal sealed class TokenTrie
             Grow();
             rooms[0] = true;
             var starts = new Start[Block + (Block * Block)];
+            Array.Fill(starts, new() { Token = None });
             var nodes = new List<(int Start, int From, int To)>();
             for (var from = 0; from < sorted.Length;)
             {
                 var first = sorted[from][0];
-                starts[first] = new() { Token = ids[from], Length = 1 };
+                if (sorted[from].Length == 1) { starts[first] = new() { Token = ids[from++], Length = 1 }; }
+
                 starts.AsSpan(Block + (first << 8), Block).Fill(starts[first]);
-                for (from++; from < sorted.Length && sorted[from][0] == first;)
+                while (from < sorted.Length && sorted[from][0] == first)
                 {
                     var second = sorted[from][1];
                     var to = EndOf(from, sorted.Length, 0, first);

@@ -1,3 +1,4 @@
+using System.Text;
 using Platform.GpuKernels.Tokenisation;
 using Platform.GpuKernels.Tokenisation.Bpe;
 
@@ -33,11 +34,11 @@ public class A_boundary_encoder
         {
             var letters = 1 + random.Next(4);
             var (byteIds, merges) = Vocabulary(random, kind, letters, 1 + random.Next(150));
-            if (TokenSplits.TryMake(byteIds, merges) is not { } splits) { continue; }
+            if (TokenSplits.TryMake(new(byteIds), merges) is not { } splits) { continue; }
 
             encoded++;
             var merger = new PairMerger(merges);
-            var encoder = new BoundaryEncoder(splits, byteIds, new PairMerger(merges));
+            var encoder = new BoundaryEncoder(splits, new(byteIds), new PairMerger(merges));
             var tokens = new int[300];
             for (var text = 0; text < 60; text++)
             {
@@ -48,6 +49,36 @@ public class A_boundary_encoder
         }
 
         Assert.True(encoded >= leastEncoded, $"Of 50 vocabularies {encoded} could be encoded without merging.");
+    }
+
+    [Theory]
+    [InlineData(Kind.InOrder)]
+    [InlineData(Kind.WithHoles)]
+    [InlineData(Kind.Shuffled)]
+    public void gives_what_merging_gives_of_characters(Kind kind)
+    {
+        string[] characters = ["a", "ж", "中", "𝄞"];
+        var random = new Random(7 + (int)kind);
+        for (var vocabulary = 0; vocabulary < 50; vocabulary++)
+        {
+            var letters = 1 + random.Next(characters.Length);
+            var (byteIds, merges) = Vocabulary(random, kind, letters, 1 + random.Next(150));
+            var begin = new BaseTokens(characters.Take(letters).Index().Select(each => KeyValuePair.Create(Encoding.UTF8.GetBytes(each.Item), byteIds['a' + each.Index])));
+            var splits = TokenSplits.Find(begin, merges);
+            Assert.NotNull(splits);
+            var merger = new PairMerger(merges);
+            var encoder = new BoundaryEncoder(splits, begin, new PairMerger(splits.Merges));
+            var tokens = new int[1200];
+            for (var round = 0; round < 60; round++)
+            {
+                var piece = Piece(random, letters, 1 + random.Next(round == 0 ? 300 : 40));
+                var text = Encoding.UTF8.GetBytes(string.Concat(piece.Select(letter => characters[letter - 'a'])));
+                var count = encoder.Encode(ref text[0], text.Length, tokens);
+                Assert.Equal(Merged(merger, byteIds, piece), tokens[..count]);
+                text = [.. text, .. "é"u8];
+                Assert.Equal(0, encoder.Encode(ref text[0], text.Length, tokens));
+            }
+        }
     }
 
     [Theory]
@@ -105,13 +136,13 @@ public class A_boundary_encoder
         var merges = new MergeTable(Longest);
         for (var rank = 0; rank < Longest - 1; rank++) { merges.Add(Longest - 2 - rank, rank == 0 ? Longest - 1 : 255 + rank, rank, 256 + rank); }
 
-        var splits = TokenSplits.TryMake(byteIds, merges);
+        var splits = TokenSplits.TryMake(new(byteIds), merges);
         Assert.NotNull(splits);
         var text = Enumerable.Range(0, 100_000).Select(place => (byte)(place % (Longest - 1))).ToArray();
         var sink = new TokenSink();
         new BytePairEncoder(BytePairVocabulary.Make(byteIds, merges)).Tokenise(text, sink);
         Assert.Equal(Merged(new PairMerger(merges), byteIds, text), sink.Ids.ToArray());
-        Assert.Equal(0, new BoundaryEncoder(splits, byteIds, new PairMerger(merges)).Encode(ref text[0], text.Length, new int[text.Length]));
+        Assert.Equal(0, new BoundaryEncoder(splits, new(byteIds), new PairMerger(merges)).Encode(ref text[0], text.Length, new int[text.Length]));
     }
 
     [Theory]
@@ -143,7 +174,7 @@ public class A_boundary_encoder
         Assert.NotNull(vocabulary.UnmadePieces);
         Assert.False(vocabulary.UnmadePieces.TryGetId("bc"u8, out _));
         var sink = new TokenSink();
-        foreach (var piece in new[] { "bc", "ab", "abc", "abcabc" }) { new BytePairEncoder(vocabulary).Tokenise(System.Text.Encoding.ASCII.GetBytes(piece), sink); }
+        foreach (var piece in new[] { "bc", "ab", "abc", "abcabc" }) { new BytePairEncoder(vocabulary).Tokenise(Encoding.ASCII.GetBytes(piece), sink); }
 
         Assert.Equal([256, 257, 258, 'a', 256, 'a', 256], sink.Ids.ToArray());
     }
