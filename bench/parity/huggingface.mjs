@@ -101,7 +101,8 @@ const spelled = isFile ? own(JSON.parse(file)) : undefined;
 function own({ added_tokens: tokens, model: { vocab } }) {
     const random = new Random(7);
     const words = Array.isArray(vocab) ? vocab.map(([piece]) => piece) : Object.keys(vocab);
-    return [...tokens.map(token => token.content), ...Array.from({ length: 3000 }, () => random.of(words)).flatMap(word => [word, word.replace(/^##/, "").replaceAll("\u0120", " ").replaceAll("\u2581", " ")])];
+    const added = tokens.flatMap(({ content }) => [content, ` ${content}`, `${content} \n`, content.toLowerCase()]);
+    return [...added.length === 0 ? [] : Array.from({ length: 600 }, () => random.of(added)), ...Array.from({ length: 3000 }, () => random.of(words)).flatMap(word => [word, word.replace(/^##/, "").replaceAll("\u0120", " ").replaceAll("\u2581", " ")])];
 }
 async function emit(text) {
     if (batch.push(text) >= 1000 || text.length > 10_000) { await flush(); }

@@ -98,15 +98,18 @@ internal sealed record SequenceTokens(int[] Ids, int[] TypeIds, (int Start, int 
     /// Takes white space out of the offsets at both ends of a token, as it is spelled: a byte-level model spells a space as U+0120. A space that was put before the
     /// first token is not in the text and so stays uncounted.
     /// </summary>
+    /// <param name="spelling">How the model spells a token; empty for an added one, which takes white space before and after it out of the text, and so is looked up there.</param>
+    /// <param name="keepsFirstSpace">Whether one space at the beginning stays.</param>
+    /// <param name="text">The text.</param>
     public void TrimOffsets(Func<int, ReadOnlySpan<byte>> spelling, bool keepsFirstSpace, ReadOnlySpan<byte> text)
     {
         for (var i = 0; i < Count; i++)
         {
-            var token = spelling(Ids[i]);
-            var leading = Spaces(token, fromStart: true);
-            var trailing = Spaces(token, fromStart: false);
             var (start, end) = Scalars[i];
             var (firstByte, lastByte) = Bytes[i];
+            var token = spelling(Ids[i]) is { IsEmpty: false } spelled ? spelled : text[firstByte..lastByte];
+            var leading = Spaces(token, fromStart: true);
+            var trailing = Spaces(token, fromStart: false);
             if (leading == 1 && (i == 0 || start == 0) && keepsFirstSpace) { leading = 0; }
 
             for (; leading > 0 && start < end; leading--, start++) { firstByte += Utf8Text.SizeAt(text, firstByte); }

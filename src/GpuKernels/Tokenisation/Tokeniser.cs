@@ -279,7 +279,7 @@ public sealed class Tokeniser
             new byte[bytes.Length],
             SequenceTokens.Filled(bytes.Length, (byte)1));
         GiveBack(worker);
-        if (postProcessor.TrimsOffsets) { made.TrimOffsets(id => TrySpelling(id, out var token) ? token : [], postProcessor.KeepsFirstSpace, valid); }
+        if (postProcessor.TrimsOffsets) { made.TrimOffsets(id => !pipeline.Added.TryGetToken(id, out _) && pipeline.Model.TryGetToken(id, out var token) ? token : [], postProcessor.KeepsFirstSpace, valid); }
 
         for (var i = 0; i < bytes.Length && repaired is not null; i++) { bytes[i] = (repaired.Original(bytes[i].Start), repaired.Original(bytes[i].End)); }
 

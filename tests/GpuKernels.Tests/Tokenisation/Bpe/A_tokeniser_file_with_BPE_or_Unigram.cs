@@ -63,15 +63,8 @@ public class A_tokeniser_file_with_BPE_or_Unigram
     [InlineData("a <a> \n <b> b", new[] { 0, 2 }, new[] { 2, 8, 8, 11 })]
     public void finds_added_tokens_that_are_normalised_where_nothing_is(string text, int[] added, int[] offsets)
     {
-        var file = JsonNode.Parse(Fixture.File("bytes"))!;
-        var first = file["model"]!["vocab"]!.AsObject().Count;
-        (string Content, bool Left, bool Right)[] tokens = [("<a>", false, true), ("  ", false, false), ("<b>", true, false)];
-        file["normalizer"] = file["post_processor"] = null;
-        file["added_tokens"] = new JsonArray([.. tokens.Select((token, i) => new JsonObject
-        {
-            ["id"] = first + i, ["content"] = token.Content, ["single_word"] = false, ["lstrip"] = token.Left, ["rstrip"] = token.Right, ["normalized"] = true, ["special"] = false,
-        })]);
-        var tokeniser = Tokeniser.Load(Encoding.UTF8.GetBytes(file.ToJsonString()));
+        var tokeniser = With(normalised: true, ("<a>", false, true), ("  ", false, false), ("<b>", true, false));
+        var first = tokeniser.IdOf("<a>")!.Value;
         var utf8 = Encoding.UTF8.GetBytes(text);
         var encoding = tokeniser.Encode(utf8);
         var packed = new PackedTokens();
@@ -80,6 +73,19 @@ public class A_tokeniser_file_with_BPE_or_Unigram
         var places = Enumerable.Range(0, encoding.Ids.Length).Where(i => encoding.Ids[i] >= first).ToList();
         Assert.Equal(added, places.Select(i => encoding.Ids[i] - first));
         Assert.Equal(offsets, places.SelectMany(i => new[] { encoding.ScalarOffsets[i].Start, encoding.ScalarOffsets[i].End }));
+    }
+
+    /// <summary>What the reference makes of them: offsets are trimmed of the white space that an added token takes too.</summary>
+    [Theory]
+    [InlineData("x <b>", new[] { 0, 1, 2, 5 })]
+    [InlineData("<b> x", new[] { 0, 3, 4, 5 })]
+    [InlineData(" <a>  x", new[] { 0, 0, 1, 4, 7, 7 })]
+    [InlineData("x \u00A0<b><a> \n", new[] { 0, 1, 3, 6, 6, 9 })]
+    [InlineData("<a> <b>", new[] { 0, 3, 4, 7 })]
+    public void trims_offsets_of_added_tokens_by_the_text(string text, int[] offsets)
+    {
+        var encoding = With(normalised: false, ("<a>", false, true), ("<b>", true, false)).Encode(Encoding.UTF8.GetBytes(text));
+        Assert.Equal(offsets, encoding.ScalarOffsets.SelectMany(offset => new[] { offset.Start, offset.End }));
     }
 
     [Theory]
@@ -130,5 +136,19 @@ public class A_tokeniser_file_with_BPE_or_Unigram
         var packed = new PackedTokens();
         tokeniser.Pack([Encoding.UTF8.GetBytes(new string('a', 1_000_000))], packed, threads: 1);
         Assert.InRange(packed.Ids.Length, 1, 1_000_001);
+    }
+
+    /// <summary>A byte-level file with some added tokens; with those that are normalised nothing is put around texts.</summary>
+    private static Tokeniser With(bool normalised, params (string Content, bool Left, bool Right)[] tokens)
+    {
+        var file = JsonNode.Parse(Fixture.File("bytes"))!;
+        var first = file["model"]!["vocab"]!.AsObject().Count;
+        if (normalised) { file["normalizer"] = file["post_processor"] = null; }
+
+        file["added_tokens"] = new JsonArray([.. tokens.Select((token, i) => new JsonObject
+        {
+            ["id"] = first + i, ["content"] = token.Content, ["single_word"] = false, ["lstrip"] = token.Left, ["rstrip"] = token.Right, ["normalized"] = normalised, ["special"] = false,
+        })]);
+        return Tokeniser.Load(Encoding.UTF8.GetBytes(file.ToJsonString()));
     }
 }
