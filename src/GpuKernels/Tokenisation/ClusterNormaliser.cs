@@ -23,13 +23,16 @@ internal sealed class ClusterNormaliser(WordStages stages, WorkingText working)
     private readonly Entry[] table = new Entry[1 << TableBits];
     private byte[] made = new byte[1024];
 
-    /// <summary>Both end with a length, so that none is all zeros; a cluster that does not stand by itself becomes something longer than there is room for.</summary>
+    /// <summary>Both end with a length, so that no cluster is all zeros.</summary>
     private readonly record struct Entry(Vector128<byte> Cluster, Vector128<byte> Becomes);
 
-    private static ReadOnlySpan<byte> Places => [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    /// <summary>What a cluster becomes that does not stand by itself: something longer than there is room for.</summary>
+    private static Vector128<byte> NotAlone => Vector128<byte>.AllBitsSet;
 
     /// <summary>Normalises a word that was read, but for what the model sees before it.</summary>
     /// <param name="piece">16 bytes can be read from each of its characters on.</param>
+    /// <param name="read">The same.</param>
+    /// <param name="before">So many characters stand before the word.</param>
     /// <param name="normalised">Valid up to the next call; empty where a cluster does not stand by itself.</param>
     public bool TryNormalise(ReadOnlySpan<byte> piece, PieceLattice read, int before, out ReadOnlySpan<byte> normalised)
     {
@@ -58,7 +61,7 @@ internal sealed class ClusterNormaliser(WordStages stages, WorkingText working)
                 continue;
             }
 
-            var becomes = size > MaximalBytes ? Vector128<byte>.AllBitsSet : Find(Key(ref from, size));
+            var becomes = size > MaximalBytes ? NotAlone : Find(Key(ref from, size));
             if (becomes.GetElement(MaximalBytes) > MaximalBytes) { return false; }
 
             becomes.StoreUnsafe(ref to);
@@ -71,7 +74,7 @@ internal sealed class ClusterNormaliser(WordStages stages, WorkingText working)
 
     /// <summary>The bytes of a cluster, and its length in the last.</summary>
     private static Vector128<byte> Key(ref byte cluster, int size) =>
-        (Vector128.LoadUnsafe(ref cluster) & Vector128.LessThan(Vector128.Create(Places), Vector128.Create((byte)size))).WithElement(MaximalBytes, (byte)size);
+        (Vector128.LoadUnsafe(ref cluster) & Vector128.LessThan(Vector128<byte>.Indices, Vector128.Create((byte)size))).WithElement(MaximalBytes, (byte)size);
 
     private Vector128<byte> Find(Vector128<byte> cluster)
     {
@@ -87,7 +90,7 @@ internal sealed class ClusterNormaliser(WordStages stages, WorkingText working)
     {
         Span<byte> bytes = stackalloc byte[Vector128<byte>.Count];
         cluster.CopyTo(bytes);
-        if (!stages.TryNormaliseCluster(bytes[..bytes[MaximalBytes]], working) || working.Bytes.Length > MaximalBytes) { return Vector128<byte>.AllBitsSet; }
+        if (!stages.TryNormaliseCluster(bytes[..bytes[MaximalBytes]], working) || working.Bytes.Length > MaximalBytes) { return NotAlone; }
 
         bytes[MaximalBytes] = (byte)working.Bytes.Length;
         working.Bytes.CopyTo(bytes);

@@ -13,9 +13,7 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 /// given up once at most (H. van Antwerpen, A. Neubeck, "So many tokens, so little time", GitHub's blog, 2024).
 /// </remarks>
 /// <param name="splits">The tokens.</param>
-/// <param name="begin">What merging begins with.</param>
-/// <param name="merger">Of the same merges; it is used only where they are not in order.</param>
-internal sealed class BoundaryEncoder(TokenSplits splits, BaseTokens begin, PairMerger merger)
+internal sealed class BoundaryEncoder(TokenSplits splits)
 {
     /// <summary>512 KiB: pairs that come again in a text are nearly all found, also those of Chinese, which are many.</summary>
     private const int MemoBits = 17;
@@ -32,6 +30,9 @@ internal sealed class BoundaryEncoder(TokenSplits splits, BaseTokens begin, Pair
     // same: its lowest bits and the slot's number are all of it, with four bits in both. At first those are of another slot.
     private readonly uint[] memo = [.. Enumerable.Range(0, 1 << MemoBits).Select(slot => ~(uint)slot << (32 - SharedBits))];
     private ulong[] closed = [];
+
+    // Used only where merges are not in order.
+    private readonly PairMerger merger = new(splits.Merges);
 
     /// <summary>Writes the tokens of the <paramref name="count"/> bytes (at least one) at <paramref name="text"/>.</summary>
     /// <param name="tokens">Room for as many as there are bytes.</param>
@@ -126,8 +127,8 @@ internal sealed class BoundaryEncoder(TokenSplits splits, BaseTokens begin, Pair
         var second = splits.Text(right);
         steps = first.Length + second.Length;
         var symbols = merger.Begin(steps);
-        var count = begin.Spell(first, symbols);
-        count += begin.Spell(second, symbols[count..]);
+        var count = splits.Begin.Spell(first, symbols);
+        count += splits.Begin.Spell(second, symbols[count..]);
         return merger.Merge(count) == 2 && symbols[0] == left && symbols[1] == right;
     }
 }

@@ -8,7 +8,7 @@ namespace Platform.GpuKernels.Tokenisation.Bpe;
 internal sealed class BytePairEncoder(BytePairVocabulary vocabulary) : IPieceTokeniser
 {
     private readonly PairMerger merger = new(vocabulary.Merges);
-    private readonly BoundaryEncoder? boundaries = vocabulary.Splits is { } splits ? new(splits, new(vocabulary.ByteIds), new(splits.Merges)) : null;
+    private readonly BoundaryEncoder? boundaries = vocabulary.Splits is { } splits ? new(splits) : null;
     private readonly PieceCache cache = new();
 
     public void Tokenise(ReadOnlySpan<byte> piece, TokenSink tokens)

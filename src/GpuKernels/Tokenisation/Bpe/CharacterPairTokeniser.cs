@@ -30,7 +30,7 @@ internal sealed class CharacterPairTokeniser : IPieceTokeniser
     {
         (this.options, this.cuts) = (options, cuts);
         merger = new(options.Merges);
-        boundaries = cuts is null || splits is null ? null : new(splits, cuts.Characters, new(splits.Merges));
+        boundaries = splits is null ? null : new(splits);
         spelled = new byte[options.Prefix.Length + 4 + options.Suffix.Length];
         if (options.Unknown is { } token && options.Vocabulary.TryGetId(token, out var id)) { unknown = id; }
 

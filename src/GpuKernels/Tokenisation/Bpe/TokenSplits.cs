@@ -25,14 +25,17 @@ internal sealed class TokenSplits
     private readonly int[] shorter;
     private byte[]?[]? texts;
 
-    private TokenSplits(MergeTable merges, int tokens)
+    private TokenSplits(BaseTokens begin, MergeTable merges, int tokens)
     {
-        Merges = merges;
+        (Begin, Merges) = (begin, merges);
         lefts = new long[tokens];
         rights = new long[tokens];
         lengths = new int[tokens];
         shorter = new int[tokens];
     }
+
+    /// <summary>What merging begins with.</summary>
+    public BaseTokens Begin { get; }
 
     /// <summary>Those that a text can come to.</summary>
     public MergeTable Merges { get; }
@@ -66,7 +69,7 @@ internal sealed class TokenSplits
     {
         var ordered = merges.InOrder();
         var tokens = new byte[]?[Highest(begin, ordered) + 1];
-        var splits = new TokenSplits(merges, tokens.Length);
+        var splits = new TokenSplits(begin, merges, tokens.Length);
         var bytes = 0;
         foreach (var (id, text) in begin.All)
         {
@@ -107,7 +110,7 @@ internal sealed class TokenSplits
     /// <returns>null where they are too many bytes.</returns>
     public static TokenSplits? TryMakeOutOfOrder(BaseTokens begin, MergeTable merges, byte[]?[] tokens)
     {
-        var splits = new TokenSplits(merges, tokens.Length) { texts = new byte[]?[tokens.Length] };
+        var splits = new TokenSplits(begin, merges, tokens.Length) { texts = new byte[]?[tokens.Length] };
         foreach (var (id, text) in begin.All) { splits.Set(id, 0, 0, Base, text.Length); }
         foreach (var (left, right, becomes) in merges.InOrder()) { splits.Set(becomes, left, right, merges.Rank(left, right), tokens[becomes]!.Length); }
         for (var id = 0; id < tokens.Length; id++) { splits.texts[id] = splits.IsMade(id) ? tokens[id] : null; }

@@ -38,7 +38,7 @@ public class A_boundary_encoder
 
             encoded++;
             var merger = new PairMerger(merges);
-            var encoder = new BoundaryEncoder(splits, new(byteIds), new PairMerger(merges));
+            var encoder = new BoundaryEncoder(splits);
             var tokens = new int[300];
             for (var text = 0; text < 60; text++)
             {
@@ -67,7 +67,7 @@ public class A_boundary_encoder
             var splits = TokenSplits.Find(begin, merges);
             Assert.NotNull(splits);
             var merger = new PairMerger(merges);
-            var encoder = new BoundaryEncoder(splits, begin, new PairMerger(splits.Merges));
+            var encoder = new BoundaryEncoder(splits);
             var tokens = new int[1200];
             for (var round = 0; round < 60; round++)
             {
@@ -142,7 +142,7 @@ public class A_boundary_encoder
         var sink = new TokenSink();
         new BytePairEncoder(BytePairVocabulary.Make(byteIds, merges)).Tokenise(text, sink);
         Assert.Equal(Merged(new PairMerger(merges), byteIds, text), sink.Ids.ToArray());
-        Assert.Equal(0, new BoundaryEncoder(splits, new(byteIds), new PairMerger(merges)).Encode(ref text[0], text.Length, new int[text.Length]));
+        Assert.Equal(0, new BoundaryEncoder(splits).Encode(ref text[0], text.Length, new int[text.Length]));
     }
 
     [Theory]
